@@ -336,7 +336,7 @@ func (x *Forecast) GetIssuedMs() int64 {
 type Quarantined struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`                                   // ascending within the agent's epoch
-	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`                            // one of the codes of package quarantine reasons, as "malformed", "future", "unknown-register"
+	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`                            // one of the reason codes of fluxora.dev/shared/meter, as "malformed", "future", "unknown-register"
 	Detail        string                 `protobuf:"bytes,3,opt,name=detail,proto3" json:"detail,omitempty"`                            // what was wrong, where, and what would be right
 	Topic         string                 `protobuf:"bytes,4,opt,name=topic,proto3" json:"topic,omitempty"`                              // MQTT topic it came on
 	Payload       []byte                 `protobuf:"bytes,5,opt,name=payload,proto3" json:"payload,omitempty"`                          // as received, cut to 4 KiB

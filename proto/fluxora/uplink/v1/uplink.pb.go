@@ -806,7 +806,7 @@ type Batch struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	First         uint64                 `protobuf:"varint,1,opt,name=first,proto3" json:"first,omitempty"`
 	Count         uint64                 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
-	Blocks        []*v1.Block            `protobuf:"bytes,3,rep,name=blocks,proto3" json:"blocks,omitempty"`    // at most one per series; counts add up to count
+	Blocks        []*v1.Block            `protobuf:"bytes,3,rep,name=blocks,proto3" json:"blocks,omitempty"`    // those of one series in order of arrival; counts and refused add up to count
 	Refused       uint64                 `protobuf:"varint,4,opt,name=refused,proto3" json:"refused,omitempty"` // how many of count are not in blocks, because their stored bytes could not be read any more
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1340,7 +1340,7 @@ type ModelVersion struct {
 	Family        string                 `protobuf:"bytes,2,opt,name=family,proto3" json:"family,omitempty"`
 	Size          uint64                 `protobuf:"varint,3,opt,name=size,proto3" json:"size,omitempty"` // bytes
 	Sha256        []byte                 `protobuf:"bytes,4,opt,name=sha256,proto3" json:"sha256,omitempty"`
-	Signature     []byte                 `protobuf:"bytes,5,opt,name=signature,proto3" json:"signature,omitempty"` // Ed25519 over the sha256, domain-separated: see package artifact
+	Signature     []byte                 `protobuf:"bytes,5,opt,name=signature,proto3" json:"signature,omitempty"` // Ed25519 over the sha256, domain-separated: see model.Sign in fluxora.dev/shared
 	Spec          string                 `protobuf:"bytes,6,opt,name=spec,proto3" json:"spec,omitempty"`           // hash of the feature spec, hex
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
