@@ -103,15 +103,19 @@ func TestBrokerAwayPublishesTheNewestWhenItIsBack(t *testing.T) {
 		s := start(t, w)
 		s.Origin(roof, 1)
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		s.Origin(roof, 2)
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		w.publishErr = nil
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if got := origins(w.published); got != "2 " {
 			t.Errorf("published %s, want the newest alone", got)
 		}
 		s.Republish()
 		time.Sleep(time.Second)
+		synctest.Wait()
 		if got := origins(w.published); got != "2 2 " {
 			t.Errorf("published %s, want the newest again", got)
 		}
