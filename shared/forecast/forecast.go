@@ -4,11 +4,15 @@
 package forecast
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
 	"fluxora.dev/shared/meter"
 )
+
+// ErrNoHistory says that a point has no history to forecast from; it is never papered over with made-up numbers.
+var ErrNoHistory = errors.New("no history to forecast from")
 
 // Rung says how good a model a forecast stands on. A lower rung is used only when every higher one failed.
 type Rung string

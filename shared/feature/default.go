@@ -1,0 +1,57 @@
+package feature
+
+// Default returns the spec for horizons of a day or two at any resolution.
+func Default() Spec {
+	s, err := ParseSpec(defaultText)
+	if err != nil {
+		panic(err) // a constant that a test parses
+	}
+	return s
+}
+
+const defaultText = `fluxora-features 1
+lead
+day 1
+day 1 -1h
+day 1 1h
+day 2
+day 3
+day 4
+day 5
+day 6
+day 7
+change 7
+week 1
+week 1 -1h
+week 1 1h
+week 2
+week 3
+week 4
+days mean 7
+days std 7
+days min 7
+days max 7
+weeks mean 4
+weeks std 4
+window mean 1h
+window mean 3h
+window mean 24h
+window std 24h
+window min 24h
+window max 24h
+window mean 168h
+window std 168h
+window std 672h
+window max 672h
+level 24h 168h
+level 1h 24h
+complete 168h
+age 672h
+hour
+quarter
+weekday
+weekend
+yearday
+season
+half-season
+`

@@ -1,0 +1,125 @@
+package forecast
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"fluxora.dev/shared/feature"
+	"fluxora.dev/shared/meter"
+	"fluxora.dev/shared/model"
+)
+
+// Why a forecast cannot be made on a rung, for the ladder to branch on.
+var (
+	ErrNoHistory    = errors.New("no history to forecast from") // nothing is known before the origin; never papered over
+	ErrShortHistory = errors.New("history is too short")        // known, but not enough for this rung
+	ErrModel        = errors.New("model is of no use")          // it does not fit the request or gave no number
+)
+
+// MaxHorizon is the most steps a forecast may have: a week of five-minute intervals.
+const MaxHorizon = 2016
+
+// Maker makes forecasts with one artifact after another, keeping its buffers. The zero value is ready. It must not be
+// used by two goroutines at once.
+type Maker struct {
+	builder *feature.Builder
+	spec    [32]byte
+	rows    []float32
+	out     []float64
+}
+
+// Make forecasts with a one-off Maker.
+func Make(h feature.History, point string, register meter.Register, origin meter.Millis, horizon int,
+	art *model.Artifact, rung Rung, levels []float64, now meter.Millis) (Forecast, error) {
+	var m Maker
+	return m.Make(h, point, register, origin, horizon, art, rung, levels, now)
+}
+
+// Make forecasts horizon intervals from origin on with an artifact. Nothing of h at or after origin is read. Levels nil
+// means the artifact's own; others must lie within them and are interpolated.
+func (m *Maker) Make(h feature.History, point string, register meter.Register, origin meter.Millis, horizon int,
+	art *model.Artifact, rung Rung, levels []float64, now meter.Millis) (Forecast, error) {
+	f := Forecast{Point: point, Register: register, Origin: origin, Resolution: h.Resolution, Levels: levels, Rung: rung, Model: art.ID, Issued: now}
+	if len(levels) == 0 {
+		f.Levels = append([]float64(nil), art.Levels...)
+	}
+	if err := checkHorizon(horizon); err != nil {
+		return Forecast{}, err
+	}
+	if art.Resolution != h.Resolution {
+		return Forecast{}, fmt.Errorf("%w: it was trained at %s, the history is at %s", ErrModel, art.Resolution, h.Resolution)
+	}
+	if hash := art.Spec.Hash(); m.builder == nil || m.spec != hash {
+		m.builder, m.spec = feature.NewBuilder(art.Spec), hash
+	}
+	b := m.builder
+	if err := b.Reset(h, origin); err != nil {
+		return Forecast{}, err
+	}
+	if err := enough(b.Known(), h.Resolution); err != nil {
+		return Forecast{}, err
+	}
+	f.Completeness = b.Completeness()
+	width, n := art.Spec.Len(), len(art.Levels)
+	m.rows, m.out = grow(m.rows, horizon*width), grow(m.out, horizon*n)
+	for s := range horizon {
+		b.Row(s+1, m.rows[s*width:(s+1)*width])
+	}
+	art.Model.Predict(m.rows, horizon, m.out)
+	f.Values = make([]float64, 0, horizon*len(f.Levels))
+	for s := range horizon {
+		var err error
+		if f.Values, err = appendLevels(f.Values, f.Levels, art.Levels, m.out[s*n:(s+1)*n], b.Scale()); err != nil {
+			return Forecast{}, fmt.Errorf("%w: step %d: %w", ErrModel, s+1, err)
+		}
+	}
+	return f, f.Check()
+}
+
+// enough returns an error unless a day's worth of intervals is known: less says nothing about the point's scale.
+func enough(known int, resolution time.Duration) error {
+	switch day := int(24 * time.Hour / resolution); {
+	case known == 0:
+		return ErrNoHistory
+	case known < day:
+		return fmt.Errorf("%w: %d intervals of %s are known, a model needs %d", ErrShortHistory, known, resolution, day)
+	}
+	return nil
+}
+
+func checkHorizon(horizon int) error {
+	if horizon < 1 || horizon > MaxHorizon {
+		return fmt.Errorf("horizon of %d steps: want 1 to %d", horizon, MaxHorizon)
+	}
+	return nil
+}
+
+// appendLevels appends the values at the wanted levels, in Wh, interpolated linearly between those the model has.
+func appendLevels(dst, want, have, scaled []float64, scale float64) ([]float64, error) {
+	for _, l := range want {
+		i := 0
+		for i < len(have)-1 && have[i+1] <= l {
+			i++
+		}
+		v := scaled[i]
+		if have[i] != l {
+			if l < have[0] || i == len(have)-1 {
+				return dst, fmt.Errorf("level %g: the model knows %g to %g", l, have[0], have[len(have)-1])
+			}
+			v += float64((scaled[i+1] - scaled[i]) * ((l - have[i]) / (have[i+1] - have[i])))
+		}
+		if v != v {
+			return dst, fmt.Errorf("level %g: not a number", l)
+		}
+		dst = append(dst, max(0, float64(v*scale)))
+	}
+	return dst, nil
+}
+
+func grow[T any](s []T, n int) []T {
+	if cap(s) < n {
+		return make([]T, n)
+	}
+	return s[:n]
+}

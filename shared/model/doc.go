@@ -1,0 +1,59 @@
+// Package model holds fitted models: the artifact that carries one from hub to agent, and predicting with every family.
+//
+// It must not know how models are fitted, stored or sent. It is used by programs that trust neither the network nor the
+// disk: decoding is bounded by the bytes given, and a model that decodes can neither loop nor read out of its arrays.
+//
+// Invariants, each kept by a test:
+//   - Predict allocates nothing, may be called by many goroutines, and gives the same bits on every architecture: only
+//     comparisons, additions, unfused products and sorting networks of fixed order are used.
+//   - The levels of a row never cross.
+//   - Encode is canonical: Decode followed by Encode gives the same bytes.
+//
+// # Artifact, format version 1
+//
+// Integers are little-endian, floats IEEE 754 bits, strings UTF-8 preceded by their length.
+//
+//	offset  bytes  content
+//	0       8      "FLUXMODL"
+//	8       2      format version, 1
+//	10      2      zero
+//	12      4      n, length of the body; at most 64 MiB
+//	16      n      body
+//	16+n    32     SHA-256 of everything before
+//
+// Body:
+//
+//	2+k     family: "gbdt" or "seasonal"
+//	4+k     feature spec in text form (package feature)
+//	32      SHA-256 of that text
+//	1+8L    count L of levels (1–99), each a float64, ascending in (0,1)
+//	4       resolution in seconds
+//	8, 8    trained from, to: ms since 1970
+//	4, 8    points and rows trained on
+//	2       count of self-test vectors (at most 64), each F float32 (a row) and L float64 (what Predict must give)
+//	4+k     the family's own bytes, below
+//
+// Bands, used by both families (horizon bands with calibrated quantiles):
+//
+//	2       column of the feature "lead" (hours)
+//	1       count B of bands, 1–32
+//	4(B-1)  upper edges, float32 hours, ascending: band b holds leads below edge b, the last band the rest
+//	8·B·L   quantiles z, float64, by band, ascending by level
+//
+// Family gbdt: value(level) = centre(row) + spread(row) · z(band, level)
+//
+//	bands
+//	8       least spread, float64
+//	then twice (centre, spread):
+//	  8       base, float64
+//	  4       count of trees, each
+//	    2       count of nodes, each 8 bytes:
+//	      2       feature; bit 15 set: a missing value goes left; 0xffff: leaf
+//	      2       number of the left child in the tree, the right one follows it; 0 in a leaf
+//	      4       float32: in a leaf the value, else the threshold: a row's value ≤ threshold goes left
+//
+// Family seasonal: value(level) = first known of some columns + z(band, level)
+//
+//	bands
+//	1       count of columns (1–16), each 2 bytes
+package model
