@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,7 +18,8 @@ import (
 // world is a maker, keeper and publisher that remembers.
 type world struct {
 	made, kept, published []forecast.Forecast
-	makeErr, publishErr   error
+	makeErr               error
+	publishErr            atomic.Pointer[error]
 	hold                  chan struct{} // when set, Make waits for it
 }
 
@@ -33,10 +35,11 @@ func (w *world) Make(_ context.Context, t schedule.Target, origin meter.Millis) 
 func (w *world) PutForecast(f forecast.Forecast) error { w.kept = append(w.kept, f); return nil }
 
 func (w *world) PublishForecast(_ context.Context, f forecast.Forecast) error {
-	if w.publishErr == nil {
-		w.published = append(w.published, f)
+	if err := w.publishErr.Load(); err != nil {
+		return *err
 	}
-	return w.publishErr
+	w.published = append(w.published, f)
+	return nil
 }
 
 var roof = schedule.Target{Point: "roof", Register: meter.EnergyImport}
@@ -99,7 +102,8 @@ func TestBackfillIsForecastFromItsNewestOriginOnly(t *testing.T) {
 
 func TestBrokerAwayPublishesTheNewestWhenItIsBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := &world{publishErr: errors.New("not connected")}
+		w, away := &world{}, errors.New("not connected")
+		w.publishErr.Store(&away)
 		s := start(t, w)
 		s.Origin(roof, 1)
 		time.Sleep(time.Minute)
@@ -107,7 +111,7 @@ func TestBrokerAwayPublishesTheNewestWhenItIsBack(t *testing.T) {
 		s.Origin(roof, 2)
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		w.publishErr = nil
+		w.publishErr.Store(nil)
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if got := origins(w.published); got != "2 " {
