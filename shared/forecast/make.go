@@ -12,9 +12,8 @@ import (
 
 // Why a forecast cannot be made on a rung, for the ladder to branch on.
 var (
-	ErrNoHistory    = errors.New("no history to forecast from") // nothing is known before the origin; never papered over
-	ErrShortHistory = errors.New("history is too short")        // known, but not enough for this rung
-	ErrModel        = errors.New("model is of no use")          // it does not fit the request or gave no number
+	ErrShortHistory = errors.New("history is too short") // known, but not enough for this rung
+	ErrModel        = errors.New("model is of no use")   // it does not fit the request or gave no number
 )
 
 // MaxHorizon is the most steps a forecast may have: a week of five-minute intervals.
