@@ -1,0 +1,95 @@
+package store
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Ledger accounts for every sequence ever given: Received = Delivered + Evicted + Pending.
+type Ledger struct {
+	Received  uint64 // readings given a sequence
+	Delivered uint64 // acked by the hub
+	Evicted   uint64 // lost before the hub had them, to the cap or to damage
+	Pending   uint64 // waiting for the hub
+}
+
+// Ledger returns the account of this epoch.
+func (s *Store) Ledger() Ledger {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := Range{1, s.next}
+	l := Ledger{Received: all.Len(), Evicted: s.lostOld}
+	lostAcked := s.lostOld
+	for _, x := range s.lost {
+		l.Evicted += x.Len()
+		lostAcked += s.acked.overlap(x.Range)
+	}
+	acked := s.acked.overlap(all)
+	l.Delivered = acked - min(lostAcked, acked)
+	l.Pending = l.Received - min(l.Received, l.Delivered+l.Evicted)
+	return l
+}
+
+// Pending returns how many readings wait for the hub.
+func (s *Store) Pending() uint64 { return s.Ledger().Pending }
+
+// Cursor returns the sequence below which the hub has everything; 1 when it has nothing.
+func (s *Store) Cursor() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.acked) > 0 && s.acked[0].First <= 1 {
+		return s.acked[0].End
+	}
+	return 1
+}
+
+// Unacked returns the ranges that the hub has not acked, ascending. Lost ranges are among them until the hub knows.
+func (s *Store) Unacked() []Range {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.acked.without(Range{1, s.next})
+}
+
+// Ack records that the hub has committed r. It lasts from the next Flush on; forgetting it costs one repeated batch at
+// most, which the hub knows.
+func (s *Store) Ack(r Range) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r.First < 1 || r.End > s.next || r.Len() == 0 {
+		return fmt.Errorf("ack %s: want a range within [1,%d)", r, s.next)
+	}
+	s.acked = s.acked.add(r)
+	s.dirty.head = true
+	return nil
+}
+
+// SetReceived replaces what is known to be acked by what the hub says it has: everything below cursor, and the ranges
+// beyond. If that is less than was acked before, the hub was set back, and what the store still holds is sent again. If
+// it is more than was ever given out, the store was set back, and sequences go on behind it.
+func (s *Store) SetReceived(cursor uint64, beyond []Range) error {
+	var rs ranges
+	rs = rs.add(Range{1, max(cursor, 1)})
+	for _, r := range beyond {
+		if r.First < 1 {
+			return fmt.Errorf("received ranges: %s: sequences begin at 1", r)
+		}
+		rs = rs.add(r)
+	}
+	s.appending.Lock()
+	defer s.appending.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if slices.Equal(rs, s.acked) {
+		return nil
+	}
+	if end := rs.end(); end > s.next {
+		s.o.Log.Error("the hub has sequences that this store never gave: it was set back; going on behind them", "next", s.next, "hub", end)
+		s.next = end
+		if g := s.active(); g != nil {
+			g.End = s.next
+		}
+	}
+	s.acked = rs
+	s.dirty.head = true
+	return nil
+}

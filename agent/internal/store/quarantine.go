@@ -1,0 +1,163 @@
+package store
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+
+	"go.etcd.io/bbolt"
+
+	"fluxora.dev/shared/meter"
+)
+
+// MaxQuarantinedPayload is how much of a payload the quarantine keeps.
+const MaxQuarantinedPayload = 4096
+
+// Quarantined is a message or a reading that could not be decoded or believed.
+type Quarantined struct {
+	ID       uint64 // given by Quarantine, ascending within the epoch
+	Reason   string // a code of package meter, as "malformed"
+	Detail   string // what was wrong, where, and what would be right
+	Topic    string
+	Payload  []byte // as received, cut to MaxQuarantinedPayload
+	Received meter.Millis
+	Point    string // empty when unknown
+}
+
+// quarantineState is the account of the quarantine, guarded by mu. IDs in [Oldest, Next) are kept, below Sent acked.
+type quarantineState struct {
+	Next, Sent, Oldest uint64
+	Bytes              int64
+	Dropped            uint64 // deleted, never sent, for lack of room
+}
+
+// QuarantineStats says how full the quarantine is.
+type QuarantineStats struct {
+	Kept, Unsent, Dropped uint64
+	Bytes                 int64
+}
+
+// QuarantineStats returns the account of the quarantine.
+func (s *Store) QuarantineStats() QuarantineStats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	q := s.quar
+	return QuarantineStats{Kept: q.Next - q.Oldest, Unsent: q.Next - q.Sent, Dropped: q.Dropped, Bytes: q.Bytes}
+}
+
+// Quarantine stores messages durably, numbering them, in one commit. When the quarantine is full, the oldest are
+// deleted, and counted if the hub never got them.
+func (s *Store) Quarantine(qs []Quarantined) error {
+	if len(qs) == 0 {
+		return nil
+	}
+	s.quarantining.Lock() // the account is taken over only after the commit
+	defer s.quarantining.Unlock()
+	var now quarantineState
+	err := s.flush(func(tx *bbolt.Tx) error {
+		s.mu.Lock()
+		now = s.quar
+		s.mu.Unlock()
+		b := tx.Bucket(bucketQuarantine)
+		for _, q := range qs {
+			q.ID = now.Next
+			q.Payload = q.Payload[:min(len(q.Payload), MaxQuarantinedPayload)]
+			q.Detail = q.Detail[:min(len(q.Detail), 1024)]
+			q.Topic = q.Topic[:min(len(q.Topic), 1024)]
+			v, err := json.Marshal(q)
+			if err != nil {
+				return err
+			}
+			if err := b.Put(sequenceKey(q.ID), v); err != nil {
+				return err
+			}
+			now.Next++
+			now.Bytes += int64(len(v))
+		}
+		c := b.Cursor()
+		for k, v := c.First(); k != nil && (now.Next-now.Oldest > uint64(s.o.QuarantineCount) || now.Bytes > s.o.QuarantineBytes); k, v = c.First() {
+			id := binary.BigEndian.Uint64(k)
+			if id >= now.Sent {
+				now.Dropped++
+			}
+			now.Bytes -= int64(len(v))
+			if err := b.Delete(k); err != nil {
+				return err
+			}
+			now.Oldest, now.Sent = id+1, max(now.Sent, id+1)
+		}
+		return putCounts(tx, now)
+	})
+	if err != nil {
+		return fmt.Errorf("quarantine %d messages: %w", len(qs), err)
+	}
+	s.mu.Lock()
+	dropped := now.Dropped - s.quar.Dropped
+	now.Sent = max(now.Sent, s.quar.Sent) // an ack may have come meanwhile
+	s.quar = now
+	s.mu.Unlock()
+	if dropped > 0 {
+		s.o.Log.Error("the quarantine is full: the oldest were deleted before the hub had them", "count", dropped)
+	}
+	select {
+	case s.changed <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// UnsentQuarantine returns up to most quarantined messages that the hub has not got, oldest first.
+func (s *Store) UnsentQuarantine(most int) ([]Quarantined, error) {
+	s.mu.Lock()
+	from := s.quar.Sent
+	s.mu.Unlock()
+	return s.Quarantined(from, most)
+}
+
+// Quarantined returns up to most quarantined messages from id on, oldest first.
+func (s *Store) Quarantined(from uint64, most int) (out []Quarantined, err error) {
+	err = s.viewState(func(tx *bbolt.Tx) error {
+		c := tx.Bucket(bucketQuarantine).Cursor()
+		for k, v := c.Seek(sequenceKey(from)); k != nil && len(out) < most; k, v = c.Next() {
+			var q Quarantined
+			if err := json.Unmarshal(v, &q); err != nil {
+				return fmt.Errorf("%w: quarantined message %x: %w", errDamaged, k, err)
+			}
+			out = append(out, q)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read quarantine: %w", err)
+	}
+	return out, nil
+}
+
+// AckQuarantine records that the hub has every quarantined message with an id of at most last. It lasts from the next
+// write of the quarantine or Flush on.
+func (s *Store) AckQuarantine(last uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if last >= s.quar.Sent && last < s.quar.Next {
+		s.quar.Sent = last + 1
+		s.dirty.head = true
+	}
+}
+
+func putCounts(tx *bbolt.Tx, q quarantineState) error {
+	v, err := json.Marshal(q)
+	if err != nil {
+		return err
+	}
+	return tx.Bucket(bucketStore).Put(keyCounts, v)
+}
+
+func (s *Store) loadQuarantine(tx *bbolt.Tx) error {
+	s.quar = quarantineState{Next: 1, Sent: 1, Oldest: 1}
+	if b := tx.Bucket(bucketStore).Get(keyCounts); b != nil {
+		if err := json.Unmarshal(b, &s.quar); err != nil {
+			return fmt.Errorf("%w: account of the quarantine: %w", errDamaged, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,302 @@
+package store
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"go.etcd.io/bbolt"
+
+	"fluxora.dev/shared/meter"
+)
+
+// span is what a segment holds of one series.
+type span struct {
+	From, To meter.Millis // first and last instant, inclusive
+	Readings uint64
+}
+
+// summary is what is known of a segment without reading it.
+type summary struct {
+	End     uint64 // sequence behind the last reading
+	Arrived meter.Millis
+	Series  map[meter.SeriesID]span
+}
+
+// segment is one file of the log. The fields are guarded by Store.mu.
+type segment struct {
+	path  string
+	first uint64
+	summary
+	size     int64 // bytes of the file
+	db       *bbolt.DB
+	writable bool // the active segment
+	users    int  // readers of db at the moment
+	gone     bool // deleted or set aside; the last reader closes db
+}
+
+func segmentName(first uint64) string { return fmt.Sprintf("readings-%020d.db", first) }
+
+// parseSegmentName returns the first sequence that a file name tells.
+func parseSegmentName(name string) (first uint64, ok bool) {
+	if _, err := fmt.Sscanf(name, "readings-%020d.db", &first); err != nil {
+		return 0, false
+	}
+	return first, name == segmentName(first) && first > 0
+}
+
+// createSegment makes an empty segment under a temporary name, renames it and opens it for writing.
+func createSegment(dir string, first, epoch uint64, size int64) (*segment, error) {
+	path := filepath.Join(dir, segmentName(first))
+	fresh := path + ".new"
+	if err := os.Remove(fresh); err != nil && !os.IsNotExist(err) {
+		return nil, fmt.Errorf("create segment: %w", err)
+	}
+	db, err := openFile(fresh, bbolt.Options{})
+	if err != nil {
+		return nil, fmt.Errorf("create segment: %w", err)
+	}
+	err = db.Update(func(tx *bbolt.Tx) error {
+		for _, name := range [][]byte{bucketStore, bucketSeries, bucketAtoms} {
+			if _, err := tx.CreateBucket(name); err != nil {
+				return err
+			}
+		}
+		b := tx.Bucket(bucketStore)
+		if err := b.Put(keySchema, sequenceKey(schemaVersion)); err != nil {
+			return err
+		}
+		return b.Put(keyEpoch, sequenceKey(epoch))
+	})
+	if e := db.Close(); err == nil {
+		err = e
+	}
+	if err == nil {
+		err = os.Rename(fresh, path)
+	}
+	if err == nil {
+		err = syncDir(dir)
+	}
+	if err != nil {
+		_ = os.Remove(fresh)
+		return nil, fmt.Errorf("create segment: %w", err)
+	}
+	g := &segment{path: path, first: first, summary: summary{End: first, Series: make(map[meter.SeriesID]span)}}
+	return g, g.openForWriting(size)
+}
+
+// openForWriting opens the segment as the active one. Mapping all of it at once keeps readers and the writer from waiting
+// for one another when the file grows; the map is of address space only.
+func (g *segment) openForWriting(size int64) error {
+	db, err := openFile(g.path, bbolt.Options{InitialMmapSize: int(size)})
+	if err != nil {
+		return err
+	}
+	db.AllocSize = growth(size)
+	g.db, g.writable = db, true
+	return g.stat()
+}
+
+// growth is by how much a file of a given limit grows at a time.
+func growth(limit int64) int {
+	return int(min(max(limit/64/pageSize*pageSize, 4*pageSize), 256<<10))
+}
+
+func (g *segment) stat() error {
+	info, err := os.Stat(g.path)
+	if err != nil {
+		return fmt.Errorf("segment %s: %w", filepath.Base(g.path), err)
+	}
+	g.size = info.Size()
+	return nil
+}
+
+func (g *segment) openForReading() error {
+	db, err := openFile(g.path, bbolt.Options{ReadOnly: true})
+	if err == nil {
+		g.db = db
+	}
+	return err
+}
+
+// readHead fills the summary of a segment that is open for reading, from what was written when it was sealed or, when it
+// was not, by walking its atoms. A damaged atom is passed over here and found again when it is read.
+func (g *segment) readHead(series map[meter.SeriesID]meter.Series) (epoch uint64, sealed bool, err error) {
+	err = guard(func() error {
+		return g.db.View(func(tx *bbolt.Tx) error {
+			head, atoms, defs := tx.Bucket(bucketStore), tx.Bucket(bucketAtoms), tx.Bucket(bucketSeries)
+			if head == nil || atoms == nil || defs == nil {
+				return fmt.Errorf("%w: a bucket is missing", errDamaged)
+			}
+			if err := checkSchema(head); err != nil {
+				return err
+			}
+			epoch = uint64Of(head.Get(keyEpoch))
+			if err := readSeries(defs, series); err != nil {
+				return err
+			}
+			if b := head.Get(keySealed); b != nil {
+				sealed = true
+				return json.Unmarshal(b, &g.summary)
+			}
+			g.summary = summary{End: g.first, Series: make(map[meter.SeriesID]span)}
+			return atoms.ForEach(func(k, v []byte) error {
+				a, err := decodeAtom(k, v)
+				if err != nil {
+					// Its count cannot be trusted; every reading takes a byte at least.
+					g.End = max(g.End, a.first+uint64(min(len(v), MaxAtom)))
+					return nil
+				}
+				if a.first < g.first {
+					return fmt.Errorf("%w: atom %d in a segment that begins at %d", errDamaged, a.first, g.first)
+				}
+				return g.note(a)
+			})
+		})
+	})
+	if err != nil && !sealed {
+		return epoch, sealed, err
+	}
+	if g.Series == nil || g.End < g.first {
+		return epoch, sealed, fmt.Errorf("%w: summary", errDamaged)
+	}
+	return epoch, sealed, err
+}
+
+// note takes a into the summary.
+func (g *segment) note(a atom) error {
+	for _, b := range a.blocks {
+		rs, err := decodeBlock(nil, b)
+		if err != nil {
+			return err
+		}
+		sp, ok := g.Series[b.Series]
+		for _, r := range rs {
+			if !ok {
+				sp.From, sp.To, ok = r.At, r.At, true
+			}
+			sp.From, sp.To = min(sp.From, r.At), max(sp.To, r.At)
+		}
+		sp.Readings += uint64(len(rs))
+		g.Series[b.Series] = sp
+	}
+	g.End = max(g.End, a.first+a.count)
+	g.Arrived = max(g.Arrived, a.arrived)
+	return nil
+}
+
+// noteReadings takes readings that were just committed into the summary.
+func (g *segment) noteReadings(end uint64, arrived meter.Millis, rs []meter.Reading) {
+	for _, r := range rs {
+		sp, ok := g.Series[r.Series]
+		if !ok {
+			sp.From, sp.To = r.At, r.At
+		}
+		sp.From, sp.To = min(sp.From, r.At), max(sp.To, r.At)
+		sp.Readings++
+		g.Series[r.Series] = sp
+	}
+	g.End, g.Arrived = end, max(g.Arrived, arrived)
+}
+
+// put commits atoms, given by first sequence and bytes, and the definitions of series that the segment lacks.
+func (g *segment) put(firsts []uint64, values [][]byte, defs map[meter.SeriesID]meter.Series) error {
+	return guard(func() error {
+		return g.db.Update(func(tx *bbolt.Tx) error {
+			if len(defs) > 0 {
+				b := tx.Bucket(bucketSeries)
+				for id, s := range defs {
+					if err := putSeries(b, id, s); err != nil {
+						return err
+					}
+				}
+			}
+			b := tx.Bucket(bucketAtoms)
+			b.FillPercent = 1 // keys only grow
+			for i, v := range values {
+				if err := b.Put(sequenceKey(firsts[i]), v); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	})
+}
+
+// seal writes the summary and cuts off the room that the file had taken in advance.
+func (g *segment) seal() error {
+	used := int64(0)
+	err := guard(func() error {
+		return g.db.Update(func(tx *bbolt.Tx) error {
+			b, err := json.Marshal(g.summary)
+			if err != nil {
+				return err
+			}
+			return tx.Bucket(bucketStore).Put(keySealed, b)
+		})
+	})
+	if err == nil {
+		err = guard(func() error {
+			return g.db.View(func(tx *bbolt.Tx) error {
+				used = tx.Size()
+				return nil
+			})
+		})
+	}
+	return errJoin(err, func() error {
+		if err == nil && used >= 4*pageSize && used < g.size {
+			if e := os.Truncate(g.path, used); e != nil {
+				return e
+			}
+		}
+		return g.stat()
+	}())
+}
+
+func errJoin(a, b error) error {
+	if a != nil {
+		return a
+	}
+	return b
+}
+
+// atomsFrom calls fn with the atoms of an open segment from the one that holds sequence from on, until fn returns false.
+// What fn gets lives only as long as the call. A damaged atom is given with the error.
+func (g *segment) atomsFrom(db *bbolt.DB, from uint64, fn func(a atom, err error) bool) error {
+	return guard(func() error {
+		return db.View(func(tx *bbolt.Tx) error {
+			atoms := tx.Bucket(bucketAtoms)
+			if atoms == nil {
+				return fmt.Errorf("%w: bucket of atoms is missing", errDamaged)
+			}
+			c := atoms.Cursor()
+			k, v := c.Seek(sequenceKey(from))
+			if k == nil || len(k) == 8 && binary.BigEndian.Uint64(k) > from {
+				// The atom before may reach beyond from. At the end of the keys, Seek leaves the cursor on the last.
+				step := c.Prev
+				if k == nil {
+					step = c.Last
+				}
+				if pk, pv := step(); pk != nil {
+					if a, err := decodeAtom(pk, pv); err != nil || a.first+a.count > from {
+						if !fn(a, err) {
+							return nil
+						}
+					}
+				}
+				k, v = c.Seek(sequenceKey(from))
+			}
+			for ; k != nil; k, v = c.Next() {
+				if !fn(decodeAtom(k, v)) {
+					return nil
+				}
+			}
+			return nil
+		})
+	})
+}
+
+func isSetAside(name string) bool { return strings.Contains(name, ".damaged-") }

@@ -1,0 +1,300 @@
+package store
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+
+	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
+
+	"fluxora.dev/shared/meter"
+)
+
+func (s *Store) statePath() string { return filepath.Join(s.dir, "state.db") }
+
+// openState opens state.db and reads what is kept in memory. A damaged one is set aside and made anew.
+func (s *Store) openState() error {
+	path := s.statePath()
+	if _, err := os.Stat(path); err == nil {
+		err := s.readState(path)
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, errDamaged) {
+			return err
+		}
+		s.putAside(path, err)
+	}
+	// A state.db that was never finished lacks its schema version and is set aside like a damaged one, so make it whole
+	// under another name first.
+	fresh := path + ".new"
+	if err := os.Remove(fresh); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	db, err := openFile(fresh, bbolt.Options{})
+	if err != nil {
+		return err
+	}
+	err = db.Update(func(tx *bbolt.Tx) error {
+		for _, name := range [][]byte{bucketStore, bucketSeries, bucketDerived, bucketForecasts, bucketQuarantine, bucketNamed} {
+			if _, err := tx.CreateBucket(name); err != nil {
+				return err
+			}
+		}
+		return tx.Bucket(bucketStore).Put(keySchema, sequenceKey(schemaVersion))
+	})
+	if e := db.Close(); err == nil {
+		err = e
+	}
+	if err == nil {
+		err = os.Rename(fresh, path)
+	}
+	if err == nil {
+		err = syncDir(s.dir)
+	}
+	if err != nil {
+		return err
+	}
+	return s.readState(path)
+}
+
+func (s *Store) readState(path string) error {
+	// First without writing: opening for writing reads every page in a goroutine of bbolt's, where a panic over a
+	// damaged one could not be caught.
+	db, err := openFile(path, bbolt.Options{ReadOnly: true})
+	if err != nil {
+		return err
+	}
+	if err = walk(db); err == nil {
+		err = guard(func() error { return db.View(s.loadState) })
+	}
+	if e := db.Close(); err == nil {
+		err = e
+	}
+	if err != nil {
+		s.forgetState()
+		return err
+	}
+	limit := s.o.MaxBytes / 2
+	if db, err = openFile(path, bbolt.Options{MaxSize: int(min(limit, 1<<30)), InitialMmapSize: int(min(limit, 8<<20))}); err != nil {
+		return err
+	}
+	db.AllocSize = 64 << 10
+	s.state = db
+	return nil
+}
+
+// loadState reads into memory what is kept there.
+func (s *Store) loadState(tx *bbolt.Tx) error {
+	for _, name := range [][]byte{bucketStore, bucketSeries, bucketDerived, bucketForecasts, bucketQuarantine, bucketNamed} {
+		if tx.Bucket(name) == nil {
+			return fmt.Errorf("%w: bucket %s is missing", errDamaged, name)
+		}
+	}
+	b := tx.Bucket(bucketStore)
+	if err := checkSchema(b); err != nil {
+		return err
+	}
+	s.epoch = uint64Of(b.Get(keyEpoch))
+	s.next = max(uint64Of(b.Get(keyNext)), 1)
+	s.applied = max(uint64Of(b.Get(keyApplied)), 1)
+	s.flushed = s.applied
+	var err error
+	if s.acked, err = decodeRanges(b.Get(keyAcked)); err != nil {
+		return err
+	}
+	if s.lost, s.lostOld, err = decodeLost(b.Get(keyLost)); err != nil {
+		return fmt.Errorf("%w: lost ranges: %w", errDamaged, err)
+	}
+	if err := readSeries(tx.Bucket(bucketSeries), s.series); err != nil {
+		return err
+	}
+	if err := s.loadForecasts(tx.Bucket(bucketForecasts)); err != nil {
+		return err
+	}
+	return s.loadQuarantine(tx)
+}
+
+// forgetState undoes loadState.
+func (s *Store) forgetState() {
+	s.epoch, s.next, s.applied, s.flushed, s.acked, s.lost, s.lostOld = 0, 1, 1, 0, nil, nil, 0
+	clear(s.series)
+	clear(s.latest)
+	s.quar = quarantineState{Next: 1, Sent: 1, Oldest: 1}
+}
+
+// Entry is a key of derived state and its value; a nil value deletes the key.
+type Entry struct{ Key, Value []byte }
+
+// Applied returns the sequence below which derived state has every reading, as of the last PutDerived.
+func (s *Store) Applied() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.applied
+}
+
+// PutDerived writes entries of derived state together with the sequence below which they hold every reading, and
+// whatever else waits for a flush, in one durable transaction. Keys and values belong to one caller, the owner of derived
+// state, and must not be changed until it returns.
+func (s *Store) PutDerived(applied uint64, entries []Entry) error {
+	err := s.flush(func(tx *bbolt.Tx) error {
+		b := tx.Bucket(bucketDerived)
+		for _, e := range entries {
+			var err error
+			if e.Value == nil {
+				err = b.Delete(e.Key)
+			} else {
+				err = b.Put(e.Key, e.Value)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return tx.Bucket(bucketStore).Put(keyApplied, sequenceKey(applied))
+	})
+	if err != nil {
+		return fmt.Errorf("put %d entries of derived state: %w", len(entries), err)
+	}
+	s.mu.Lock()
+	s.applied, s.flushed = applied, applied
+	s.mu.Unlock()
+	return nil
+}
+
+// ScanDerived calls fn with the entries of derived state in [from, to) by key, until fn returns an error, which it
+// returns. Keys and values are the callee's.
+func (s *Store) ScanDerived(from, to []byte, fn func(key, value []byte) error) error {
+	var found []Entry
+	err := s.viewState(func(tx *bbolt.Tx) error {
+		c := tx.Bucket(bucketDerived).Cursor()
+		for k, v := c.Seek(from); k != nil && bytes.Compare(k, to) < 0; k, v = c.Next() {
+			found = append(found, Entry{bytes.Clone(k), bytes.Clone(v)})
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("scan derived state: %w", err)
+	}
+	for _, e := range found {
+		if err := fn(e.Key, e.Value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Put stores a named value durably; nil deletes it.
+func (s *Store) Put(name string, value []byte) error {
+	err := s.flush(func(tx *bbolt.Tx) error {
+		if value == nil {
+			return tx.Bucket(bucketNamed).Delete([]byte(name))
+		}
+		return tx.Bucket(bucketNamed).Put([]byte(name), value)
+	})
+	if err != nil {
+		return fmt.Errorf("put %q: %w", name, err)
+	}
+	return nil
+}
+
+// Value returns a named value, nil when there is none.
+func (s *Store) Value(name string) (v []byte, err error) {
+	err = s.viewState(func(tx *bbolt.Tx) error {
+		v = bytes.Clone(tx.Bucket(bucketNamed).Get([]byte(name)))
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read %q: %w", name, err)
+	}
+	return v, nil
+}
+
+// Flush writes what is only in memory: acks, series, lost ranges, forecasts.
+func (s *Store) Flush() error {
+	if err := s.flush(nil); err != nil {
+		return fmt.Errorf("flush: %w", err)
+	}
+	return nil
+}
+
+// StateFull reports whether err says that state.db has reached its share of the cap, which is half.
+func StateFull(err error) bool { return errors.Is(err, berrors.ErrMaxSizeReached) }
+
+func (s *Store) viewState(fn func(tx *bbolt.Tx) error) error {
+	s.flushing.Lock() // not for bbolt's sake, but so that shut cannot come between
+	defer s.flushing.Unlock()
+	if s.state == nil {
+		return ErrClosed
+	}
+	return guard(func() error { return s.state.View(fn) })
+}
+
+// flush writes what is dirty, and what more adds, in one transaction.
+func (s *Store) flush(more func(tx *bbolt.Tx) error) error {
+	s.flushing.Lock()
+	defer s.flushing.Unlock()
+	if s.state == nil {
+		return ErrClosed
+	}
+	s.mu.Lock()
+	d := s.dirty
+	if more == nil && !d.head && len(d.series) == 0 && len(d.forecasts) == 0 {
+		s.mu.Unlock()
+		return nil
+	}
+	s.dirty = dirty{series: make(map[meter.SeriesID]bool), forecasts: make(map[pointRegister]bool)}
+	head := []Entry{{keyEpoch, sequenceKey(s.epoch)}, {keyNext, sequenceKey(s.next)}, {keyAcked, s.acked.encode()}}
+	lost, err := encodeLost(s.lost, s.lostOld)
+	counts := s.quar
+	head = append(head, Entry{keyLost, lost})
+	defs := maps.Clone(s.series)
+	forecasts := make(map[pointRegister][]byte)
+	for key := range d.forecasts {
+		b, e := json.Marshal(s.latest[key])
+		forecasts[key], err = b, errJoin(err, e)
+	}
+	s.mu.Unlock()
+
+	if err == nil {
+		err = guard(func() error {
+			return s.state.Update(func(tx *bbolt.Tx) error {
+				b := tx.Bucket(bucketStore)
+				for _, e := range head {
+					if err := b.Put(e.Key, e.Value); err != nil {
+						return err
+					}
+				}
+				if err := putCounts(tx, counts); err != nil {
+					return err
+				}
+				for id := range d.series {
+					if err := putSeries(tx.Bucket(bucketSeries), id, defs[id]); err != nil {
+						return err
+					}
+				}
+				for key, v := range forecasts {
+					if err := tx.Bucket(bucketForecasts).Put(key.key(), v); err != nil {
+						return err
+					}
+				}
+				if more != nil {
+					return more(tx)
+				}
+				return nil
+			})
+		})
+	}
+	if err != nil {
+		s.mu.Lock()
+		s.dirty.head = true
+		maps.Copy(s.dirty.series, d.series)
+		maps.Copy(s.dirty.forecasts, d.forecasts)
+		s.mu.Unlock()
+	}
+	return err
+}
