@@ -60,7 +60,8 @@ type Block struct {
 	Chunk  []byte
 }
 
-// Batch holds the readings with sequences [First, First+Count) except Refused of them, whose stored bytes could not be read.
+// Batch holds the readings with sequences [First, First+Count) except Refused of them, which were evicted or could not be read
+// back. A batch that holds none may be of any length: so the hub learns of a lost range and its cursor passes it.
 type Batch struct {
 	First, Count uint64
 	Blocks       []Block
@@ -93,8 +94,11 @@ func EncodeBatch(b Batch) *uplinkv1.Batch {
 // DecodeBatch returns the batch in m. Its chunks are counted, not decoded.
 func DecodeBatch(m *uplinkv1.Batch) (Batch, error) {
 	b := Batch{First: m.GetFirst(), Count: m.GetCount(), Refused: m.GetRefused()}
-	if b.First == 0 || b.Count == 0 || b.Count > MaxBatchReadings || b.First > 1<<62 {
-		return Batch{}, invalid("batch of %d readings from %d: want 1 to %d readings from 1 on", b.Count, b.First, MaxBatchReadings)
+	if b.First == 0 || b.Count == 0 || b.Count > 1<<62 || b.First > 1<<62 {
+		return Batch{}, invalid("batch of %d readings from %d: want at least 1, from 1 on", b.Count, b.First)
+	}
+	if b.Count > MaxBatchReadings && b.Refused != b.Count {
+		return Batch{}, invalid("batch of %d readings from %d: want at most %d", b.Count, b.First, MaxBatchReadings)
 	}
 	if b.Refused > b.Count || uint64(len(m.GetBlocks())) > b.Count {
 		return Batch{}, invalid("batch of %d readings: %d refused, %d blocks: want at most one a reading", b.Count, b.Refused, len(m.GetBlocks()))

@@ -807,7 +807,7 @@ type Batch struct {
 	First         uint64                 `protobuf:"varint,1,opt,name=first,proto3" json:"first,omitempty"`
 	Count         uint64                 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
 	Blocks        []*v1.Block            `protobuf:"bytes,3,rep,name=blocks,proto3" json:"blocks,omitempty"`    // those of one series in order of arrival; counts and refused add up to count
-	Refused       uint64                 `protobuf:"varint,4,opt,name=refused,proto3" json:"refused,omitempty"` // how many of count are not in blocks, because their stored bytes could not be read any more
+	Refused       uint64                 `protobuf:"varint,4,opt,name=refused,proto3" json:"refused,omitempty"` // how many of count are not in blocks, because they were evicted or could not be read back
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }

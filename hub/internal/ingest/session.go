@@ -1,0 +1,252 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	uplinkv1 "fluxora.dev/proto/fluxora/uplink/v1"
+	"fluxora.dev/proto/wire"
+	"fluxora.dev/shared/meter"
+)
+
+// session is one agent's live Sync. Everything but the channels belongs to the goroutine of its handler.
+type session struct {
+	server *Server
+	stream uplinkv1.UplinkService_SyncServer
+	agent  Agent
+	caller caller
+	epoch  uint64
+
+	announce chan struct{} // capacity 1
+	recheck  chan struct{} // capacity 1
+	displace chan struct{} // closed when a newer session takes over
+	done     chan struct{} // closed when the handler will not touch the store again
+
+	config uint64 // revision the agent has
+}
+
+// Sync implements uplinkv1.UplinkServiceServer.
+func (s *Server) Sync(stream uplinkv1.UplinkService_SyncServer) error {
+	ctx := stream.Context()
+	who, agent, err := s.authenticate(ctx)
+	if err != nil {
+		return err
+	}
+	if after, ok := s.admit(); !ok {
+		s.count.sentAway.Add(1)
+		return sendComeBack(stream, after, "the hub is busy")
+	}
+	live := &session{
+		server: s, stream: stream, agent: agent, caller: who,
+		announce: make(chan struct{}, 1), recheck: make(chan struct{}, 1), displace: make(chan struct{}), done: make(chan struct{}),
+	}
+
+	incoming := make(chan *uplinkv1.SyncRequest)
+	failed := make(chan error, 1)
+	go func() {
+		for {
+			m, err := stream.Recv()
+			if err != nil {
+				failed <- err
+				return
+			}
+			select {
+			case incoming <- m:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+
+	hello, err := live.awaitHello(ctx, incoming, failed)
+	if err != nil {
+		return err
+	}
+	if after, err := s.enter(ctx, live); err != nil {
+		return err
+	} else if after > 0 {
+		return sendComeBack(stream, after, "another agent uses the same identity")
+	}
+	defer s.leave(live)
+	if err := live.welcome(ctx, hello); err != nil {
+		return err
+	}
+	return live.run(ctx, incoming, failed)
+}
+
+func (l *session) awaitHello(ctx context.Context, incoming <-chan *uplinkv1.SyncRequest, failed <-chan error) (wire.Hello, error) {
+	timeout := time.NewTimer(l.server.o.HelloTimeout)
+	defer timeout.Stop()
+	select {
+	case m := <-incoming:
+		h, err := wire.DecodeHello(m.GetHello())
+		if err != nil {
+			return h, l.refuse(err)
+		}
+		l.epoch, l.config = h.Epoch, h.ConfigRevision
+		return h, nil
+	case err := <-failed:
+		return wire.Hello{}, err
+	case <-timeout.C:
+		return wire.Hello{}, status.Error(codes.DeadlineExceeded, "no hello")
+	case <-ctx.Done():
+		return wire.Hello{}, status.FromContextError(ctx.Err()).Err()
+	}
+}
+
+// welcome answers hello with what is committed, the configuration and the models.
+func (l *session) welcome(ctx context.Context, h wire.Hello) error {
+	got, err := l.server.o.Store.OpenSession(ctx, l.agent, h)
+	if err != nil {
+		return l.server.storeFailed(ctx, "open session", l.agent.ID, err)
+	}
+	l.server.o.Log.Info("agent connected", "agent", l.agent.ID, "site", l.agent.SiteName, "version", h.Version, "epoch", h.Epoch,
+		"cursor", got.Cursor, "next", h.Next, "pending", h.Pending)
+	w := wire.Welcome{Received: got, Now: meter.MillisOf(l.server.o.Now()), MaxInFlight: l.server.o.MaxInFlight}
+	if err := l.stream.Send(&uplinkv1.SyncResponse{Message: &uplinkv1.SyncResponse_Welcome{Welcome: wire.EncodeWelcome(w)}}); err != nil {
+		return err
+	}
+	return l.tell(ctx)
+}
+
+// tell sends the site's configuration, when the agent has another, and the announced models.
+func (l *session) tell(ctx context.Context) error {
+	config, err := l.server.o.Store.SiteConfig(ctx, l.agent)
+	if err != nil {
+		return l.server.storeFailed(ctx, "read site configuration", l.agent.ID, err)
+	}
+	if config.Revision != l.config {
+		l.config = config.Revision
+		if err := l.stream.Send(&uplinkv1.SyncResponse{Message: &uplinkv1.SyncResponse_Config{Config: wire.EncodeSiteConfig(config)}}); err != nil {
+			return err
+		}
+	}
+	models, err := l.server.o.Store.AnnouncedModels(ctx, l.agent)
+	if err != nil {
+		return l.server.storeFailed(ctx, "read announced models", l.agent.ID, err)
+	}
+	return l.stream.Send(&uplinkv1.SyncResponse{Message: &uplinkv1.SyncResponse_Models{Models: wire.EncodeModels(models)}})
+}
+
+// run takes messages one at a time until either side ends the session.
+func (l *session) run(ctx context.Context, incoming <-chan *uplinkv1.SyncRequest, failed <-chan error) error {
+	check := time.NewTicker(l.server.o.Recheck)
+	defer check.Stop()
+	for {
+		// Going down and revocation come before more of the agent's messages.
+		select {
+		case <-l.server.drain:
+			return sendComeBack(l.stream, time.Second+rand.N(4*time.Second), "the hub is restarting")
+		case <-l.displace:
+			return status.Error(codes.Aborted, "a newer session of this agent took over")
+		default:
+		}
+		var err error
+		select {
+		case m := <-incoming:
+			err = l.take(ctx, m)
+		case <-l.announce:
+			err = l.tell(ctx)
+		case <-l.recheck:
+			err = l.admitted(ctx)
+		case <-check.C:
+			err = l.admitted(ctx)
+		case err := <-failed:
+			return ended(err)
+		case <-l.server.drain:
+		case <-l.displace:
+		case <-ctx.Done():
+			return status.FromContextError(ctx.Err()).Err()
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// admitted returns an error when the agent's certificate expired or was revoked since the session began.
+func (l *session) admitted(ctx context.Context) error {
+	_, err := l.server.check(ctx, l.caller)
+	return err
+}
+
+func (l *session) take(ctx context.Context, m *uplinkv1.SyncRequest) error {
+	switch m := m.GetMessage().(type) {
+	case *uplinkv1.SyncRequest_Declaration:
+		ss, err := wire.DecodeDeclaration(m.Declaration)
+		if err != nil {
+			return l.refuse(err)
+		}
+		if err := l.server.o.Store.Declare(ctx, l.agent, l.epoch, ss); err != nil {
+			return l.server.storeFailed(ctx, "declare series", l.agent.ID, err)
+		}
+		return nil
+	case *uplinkv1.SyncRequest_Batch:
+		b, err := wire.DecodeBatch(m.Batch)
+		if err != nil {
+			return l.refuse(err)
+		}
+		return l.commit(ctx, b)
+	case *uplinkv1.SyncRequest_Report:
+		r, err := wire.DecodeReport(m.Report)
+		if err != nil {
+			return l.refuse(err)
+		}
+		if err := l.server.o.Store.PutReport(ctx, l.agent, l.epoch, r); err != nil {
+			return l.server.storeFailed(ctx, "store report", l.agent.ID, err)
+		}
+		return l.stream.Send(&uplinkv1.SyncResponse{Message: &uplinkv1.SyncResponse_ReportAck{ReportAck: &uplinkv1.ReportAck{Id: r.ID}}})
+	case *uplinkv1.SyncRequest_Hello:
+		return l.refuse(fmt.Errorf("%w: a second hello", wire.ErrInvalid))
+	default:
+		// A newer agent's message: it is told nothing, so it keeps what it sent.
+		l.server.count.unknown.Add(1)
+		return nil
+	}
+}
+
+// commit stores b and acks it. A commit under way outlives the session: stopping it gains nothing, and the agent, which got
+// no ack, learns from the next Welcome that it came to pass.
+func (l *session) commit(ctx context.Context, b wire.Batch) error {
+	c, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	defer cancel()
+	got, err := l.server.o.Store.CommitBatch(c, l.agent, l.epoch, b)
+	switch {
+	case errors.Is(err, ErrOverlap):
+		l.server.count.overlaps.Add(1)
+		l.server.o.Log.Warn("batch overlaps what is committed", "agent", l.agent.ID, "first", b.First, "count", b.Count, "cursor", got.Cursor)
+		o := wire.Overlap{Range: b.Range(), Received: got}
+		return l.stream.Send(&uplinkv1.SyncResponse{Message: &uplinkv1.SyncResponse_Overlap{Overlap: wire.EncodeOverlap(o)}})
+	case errors.Is(err, ErrUndeclared):
+		l.server.o.Log.Warn("batch uses an undeclared series", "agent", l.agent.ID, "first", b.First, "error", err)
+		return status.Error(codes.FailedPrecondition, "the batch uses a series that was not declared: open a new session and declare it")
+	case errors.Is(err, ErrCorrupt):
+		return l.refuse(err)
+	case err != nil:
+		return l.server.storeFailed(ctx, "commit batch", l.agent.ID, err)
+	}
+	l.server.count.batches.Add(1)
+	l.server.count.readings.Add(b.Count - b.Refused)
+	l.server.count.bytes.Add(uint64(b.Bytes()))
+	l.server.o.Committed(l.agent.Org, l.agent.Site)
+	a := wire.Ack{Range: b.Range(), Cursor: got.Cursor}
+	return l.stream.Send(&uplinkv1.SyncResponse{Message: &uplinkv1.SyncResponse_Ack{Ack: wire.EncodeAck(a)}})
+}
+
+// refuse ends the session because of a message that breaks the protocol.
+func (l *session) refuse(err error) error {
+	l.server.count.invalid.Add(1)
+	l.server.o.Log.Warn("invalid message from agent", "agent", l.agent.ID, "site", l.agent.SiteName, "error", err)
+	return status.Error(codes.InvalidArgument, err.Error())
+}
+
+func sendComeBack(stream uplinkv1.UplinkService_SyncServer, after time.Duration, reason string) error {
+	c := wire.ComeBack{After: after, Reason: reason}
+	return stream.Send(&uplinkv1.SyncResponse{Message: &uplinkv1.SyncResponse_ComeBack{ComeBack: wire.EncodeComeBack(c)}})
+}

@@ -1,0 +1,37 @@
+package ingest
+
+import "sync/atomic"
+
+type counters struct {
+	sessions                                               atomic.Int64
+	batches, readings, bytes, overlaps                     atomic.Uint64
+	displaced, clones, sentAway, refused, invalid, unknown atomic.Uint64
+	enrolled, panics                                       atomic.Uint64
+}
+
+// Stats is what the server has seen since it was made.
+type Stats struct {
+	Sessions  int64  // live now
+	Batches   uint64 // committed or replayed
+	Readings  uint64 // in them
+	Bytes     uint64 // of their chunks
+	Overlaps  uint64 // batches refused because they were committed in part
+	Displaced uint64 // sessions closed because a newer one took over
+	Clones    uint64 // sessions refused because two agents seem to share an identity
+	SentAway  uint64 // sessions answered with ComeBack because the hub was busy
+	Refused   uint64 // callers without a valid identity or token
+	Invalid   uint64 // sessions ended because of a message that breaks the protocol
+	Unknown   uint64 // messages of a kind this hub does not know
+	Enrolled  uint64
+	Panics    uint64
+}
+
+// Stats returns the counts.
+func (s *Server) Stats() Stats {
+	c := &s.count
+	return Stats{
+		Sessions: c.sessions.Load(), Batches: c.batches.Load(), Readings: c.readings.Load(), Bytes: c.bytes.Load(),
+		Overlaps: c.overlaps.Load(), Displaced: c.displaced.Load(), Clones: c.clones.Load(), SentAway: c.sentAway.Load(),
+		Refused: c.refused.Load(), Invalid: c.invalid.Load(), Unknown: c.unknown.Load(), Enrolled: c.enrolled.Load(), Panics: c.panics.Load(),
+	}
+}
