@@ -1,0 +1,68 @@
+package api
+
+import (
+	"context"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/google/uuid"
+)
+
+// Agent is one agent as the hub last heard of it.
+type Agent struct {
+	ID           string     `json:"id" format:"uuid"`
+	Site         string     `json:"site" doc:"name of its site"`
+	Version      string     `json:"version" doc:"of its software"`
+	Enrolled     time.Time  `json:"enrolled"`
+	Seen         *time.Time `json:"seen,omitempty" doc:"when the hub last heard of it"`
+	Revoked      *time.Time `json:"revoked,omitempty"`
+	Received     int64      `json:"received" doc:"readings of it that the hub has committed"`
+	Backlog      int64      `json:"backlog" doc:"readings it said it still holds unacked"`
+	LagSeconds   *float64   `json:"lag_seconds,omitempty" doc:"from the newest reading of its site to now"`
+	ClockSeconds *float64   `json:"clock_seconds,omitempty" doc:"its clock minus the hub's, at the last hello"`
+	Model        string     `json:"model,omitempty" doc:"id of the model version it said it uses"`
+	ModelState   string     `json:"model_state,omitempty" doc:"what became of that model: active, previous or refused"`
+}
+
+// Agents is a page of agents, by id.
+type Agents struct {
+	Agents []Agent `json:"agents"`
+	Next   string  `json:"next,omitempty" doc:"cursor of the next page; absent on the last"`
+}
+
+type agentsAnswer struct{ Body Agents }
+
+func (s *server) registerAgents(api huma.API) {
+	huma.Register(api, get("agents", "/v1/agents", "Agents with lag, backlog and the model in use"), func(ctx context.Context, in *Page) (*agentsAnswer, error) {
+		var after uuid.UUID
+		if err := decodeCursor(in.Cursor, &after); err != nil {
+			return nil, err
+		}
+		rows, err := s.store.AgentRows(ctx, org(ctx), after, in.Limit+1)
+		if err != nil {
+			return nil, s.fault(ctx, err, "")
+		}
+		rows, more := cut(rows, in.Limit)
+		out := &agentsAnswer{Agents{Agents: make([]Agent, len(rows))}}
+		for i, r := range rows {
+			a := Agent{ID: r.ID.String(), Site: r.Site, Version: r.Version, Enrolled: r.EnrolledAt.UTC(), Seen: utc(r.SeenAt), Revoked: utc(r.RevokedAt),
+				Received: r.Received, Backlog: r.Pending, ModelState: r.ModelState}
+			if r.Model != nil {
+				a.Model = r.Model.String()
+			}
+			if r.LastMs != nil {
+				lag := max(0, s.now().Sub(time.UnixMilli(*r.LastMs)).Seconds())
+				a.LagSeconds = &lag
+			}
+			if r.ClockMs != nil {
+				clock := float64(*r.ClockMs) / 1000
+				a.ClockSeconds = &clock
+			}
+			out.Body.Agents[i] = a
+		}
+		if more {
+			out.Body.Next = encodeCursor(rows[len(rows)-1].ID)
+		}
+		return out, nil
+	})
+}

@@ -1,0 +1,56 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// Health is the answer to "are you there".
+type Health struct {
+	Status string `json:"status" enum:"ok" doc:"always ok: the process answers"`
+}
+
+// Readiness is the answer to "can you work".
+type Readiness struct {
+	Status string            `json:"status" enum:"ready,unready"`
+	Checks map[string]string `json:"checks" doc:"each part with ok or what is wrong with it"`
+}
+
+type healthAnswer struct{ Body Health }
+
+type readinessAnswer struct {
+	Status     int
+	RetryAfter string `header:"Retry-After"`
+	Body       Readiness
+}
+
+// readyWithin bounds all checks together, so that a probe gets an answer while the database hangs.
+const readyWithin = 2 * time.Second
+
+func (s *server) registerHealth(api huma.API) {
+	open := []map[string][]string{}
+	huma.Register(api, huma.Operation{OperationID: "healthz", Method: http.MethodGet, Path: "/healthz", Summary: "Whether the process answers", Security: open},
+		func(context.Context, *struct{}) (*healthAnswer, error) {
+			return &healthAnswer{Health{Status: "ok"}}, nil
+		})
+	huma.Register(api, huma.Operation{OperationID: "readyz", Method: http.MethodGet, Path: "/readyz", Summary: "Whether the hub can work, the database included", Security: open,
+		Responses: map[string]*huma.Response{"503": {Description: "Not ready; the body says which part is not"}}},
+		func(ctx context.Context, _ *struct{}) (*readinessAnswer, error) {
+			ctx, cancel := context.WithTimeout(ctx, readyWithin)
+			defer cancel()
+			out := &readinessAnswer{Status: http.StatusOK, Body: Readiness{Status: "ready", Checks: map[string]string{}}}
+			for _, c := range s.ready {
+				out.Body.Checks[c.Name] = "ok"
+				if err := c.Ok(ctx); err != nil {
+					s.log.WarnContext(ctx, "not ready", "check", c.Name, "error", err)
+					out.Body.Checks[c.Name] = "not reachable"
+					out.Body.Status, out.Status, out.RetryAfter = "unready", http.StatusServiceUnavailable, strconv.Itoa(retrySeconds)
+				}
+			}
+			return out, nil
+		})
+}

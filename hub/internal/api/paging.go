@@ -1,0 +1,44 @@
+package api
+
+import (
+	"encoding/base64"
+	"encoding/json"
+)
+
+// Page asks for a part of a list.
+type Page struct {
+	Limit  int    `query:"limit" default:"100" minimum:"1" maximum:"1000" doc:"how many at most"`
+	Cursor string `query:"cursor" maxLength:"400" doc:"the member next of the page before; empty for the first page"`
+}
+
+// encodeCursor packs where the next page starts. Callers must not look into it.
+func encodeCursor(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // cursors are plain structs and strings
+	}
+	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+// decodeCursor unpacks a cursor into v and leaves v alone when there is none.
+func decodeCursor(cursor string, v any) error {
+	if cursor == "" {
+		return nil
+	}
+	b, err := base64.RawURLEncoding.DecodeString(cursor)
+	if err == nil {
+		err = json.Unmarshal(b, v)
+	}
+	if err != nil {
+		return invalid("cursor", cursor, "is no cursor of this list: want the member next of the page before, unchanged")
+	}
+	return nil
+}
+
+// cut shortens a list that was asked for with one row more than the page holds, and says whether there is a next page.
+func cut[T any](rows []T, limit int) ([]T, bool) {
+	if len(rows) > limit {
+		return rows[:limit], true
+	}
+	return rows, false
+}

@@ -1,0 +1,44 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"fluxora.dev/hub/internal/store"
+)
+
+// retrySeconds is what a client is told to wait when the database is gone: a restart of Postgres takes a few.
+const retrySeconds = 5
+
+// problem writes problem details for what no operation answers.
+func problem(w http.ResponseWriter, status int, detail string) {
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(&huma.ErrorModel{Status: status, Title: http.StatusText(status), Detail: detail})
+}
+
+// fault turns an error of the store into an answer: 404 with the given words, 503 when the database is gone or too slow,
+// else 500 with the error logged and not shown.
+func (s *server) fault(ctx context.Context, err error, missing string) error {
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return huma.Error404NotFound(missing)
+	case store.Unavailable(err), errors.Is(err, context.DeadlineExceeded):
+		s.log.WarnContext(ctx, "request unanswered: the database is gone or too slow", "error", err)
+		return huma.ErrorWithHeaders(huma.Error503ServiceUnavailable("the database is not reachable at the moment; try again"),
+			http.Header{"Retry-After": {strconv.Itoa(retrySeconds)}})
+	default:
+		s.log.ErrorContext(ctx, "request unanswered", "error", err)
+		return huma.Error500InternalServerError("the hub could not answer; its log says why")
+	}
+}
+
+// invalid refuses a query parameter, naming it.
+func invalid(parameter string, value any, message string) error {
+	return huma.Error422UnprocessableEntity("validation failed", &huma.ErrorDetail{Location: "query." + parameter, Message: message, Value: value})
+}

@@ -1,0 +1,248 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"github.com/riverqueue/river/rivertype"
+
+	"fluxora.dev/hub/internal/registry"
+	"fluxora.dev/hub/internal/store"
+	"fluxora.dev/shared/model"
+)
+
+// Progress is told how far a training is: the stage in a word or two and the share of the whole in percent.
+type Progress func(stage string, percent float64)
+
+// Result is what came of fitting and measuring a candidate.
+type Result struct {
+	Artifact  *model.Artifact
+	Scores    []registry.Score // candidate, active and baselines, on the same origins
+	Better    bool             // than the active model and every baseline
+	Reason    string           // why it is or is not
+	Intervals int64            // of history that were there
+}
+
+// Learner fits a candidate on everything an organisation has at a resolution and measures it beside active, which is nil
+// when there is none. An error that wraps ErrNothing ends the training without a retry.
+type Learner interface {
+	Learn(ctx context.Context, org uuid.UUID, resolution time.Duration, active *model.Artifact, progress Progress) (Result, error)
+}
+
+// ErrNothing says that there is too little to learn from.
+var ErrNothing = errNothing
+
+// TrainerOptions is what a trainer needs.
+type TrainerOptions struct {
+	Store    *store.Store
+	Pool     *pgxpool.Pool
+	Registry *registry.Registry
+	Learner  Learner
+	Schedule *Schedule     // its daily round is worked too; nil for none
+	Timeout  time.Duration // of one training
+	Beat     time.Duration // between signs of life; 5 s when 0
+	Log      *slog.Logger
+	Now      func() time.Time
+	Done     func(outcome string, took time.Duration) // called at the end of each training; may be nil
+}
+
+// Trainer works trainings, one at a time.
+type Trainer struct {
+	o      TrainerOptions
+	client *river.Client[pgx.Tx]
+}
+
+// NewTrainer returns a trainer that does not work yet.
+func NewTrainer(o TrainerOptions) (*Trainer, error) {
+	if o.Beat == 0 {
+		o.Beat = 5 * time.Second
+	}
+	if o.Done == nil {
+		o.Done = func(string, time.Duration) {}
+	}
+	workers := river.NewWorkers()
+	t := &Trainer{o: o}
+	if err := river.AddWorkerSafely(workers, &worker{t: t}); err != nil {
+		return nil, fmt.Errorf("open trainer: %w", err)
+	}
+	var rounds []*river.PeriodicJob
+	if o.Schedule != nil {
+		if err := river.AddWorkerSafely(workers, &planner{s: o.Schedule}); err != nil {
+			return nil, fmt.Errorf("open trainer: %w", err)
+		}
+		rounds = append(rounds, o.Schedule.periodic())
+	}
+	client, err := river.NewClient(riverpgxv5.New(o.Pool), &river.Config{
+		Schema: schema, Logger: quiet(o.Log), Workers: workers, Queues: map[string]river.QueueConfig{trainQueue: {MaxWorkers: 1}},
+		JobTimeout: o.Timeout, RescueStuckJobsAfter: o.Timeout + time.Minute, MaxAttempts: maxAttempts, PeriodicJobs: rounds,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open trainer: %w", err)
+	}
+	t.client = client
+	return t, nil
+}
+
+// Start begins to work trainings; ctx bounds only the start.
+func (t *Trainer) Start(ctx context.Context) error {
+	if err := t.client.Start(context.WithoutCancel(ctx)); err != nil {
+		return fmt.Errorf("start trainer: %w", err)
+	}
+	return nil
+}
+
+// Stop interrupts the training in hand, puts it back into the queue and returns when it has.
+func (t *Trainer) Stop(ctx context.Context) error {
+	if err := t.client.StopAndCancel(ctx); err != nil {
+		return fmt.Errorf("stop trainer: %w", err)
+	}
+	return nil
+}
+
+type worker struct {
+	river.WorkerDefaults[Args]
+	t *Trainer
+}
+
+// Timeout bounds one training.
+func (w *worker) Timeout(*river.Job[Args]) time.Duration { return w.t.o.Timeout }
+
+// NextRetry waits longer after each attempt.
+func (w *worker) NextRetry(job *river.Job[Args]) time.Time {
+	return time.Now().Add(firstRetry << min(max(job.Attempt-1, 0), 8))
+}
+
+// Work carries out one attempt.
+func (w *worker) Work(ctx context.Context, job *river.Job[Args]) error {
+	o, a := w.t.o, job.Args
+	log := o.Log.With("run", a.Run, "resolution", a.resolution(), "attempt", job.Attempt)
+	began := o.Now()
+	if err := o.Store.StartTrainingRun(ctx, a.Org, a.Run, job.Attempt, began); errors.Is(err, store.ErrNotFound) {
+		return river.JobCancel(err)
+	} else if err != nil {
+		return err
+	}
+	log.InfoContext(ctx, "training begins")
+
+	beats, stop := newBeats(ctx, o, a)
+	end, err := w.t.train(ctx, a, beats.note)
+	stop()
+	if err == nil {
+		err = o.Store.FinishTrainingRun(ctx, a.Org, a.Run, end, o.Now().UTC())
+	}
+	if err == nil {
+		log.InfoContext(ctx, "training ends", "outcome", end.Outcome, "reason", end.Reason, "took", o.Now().Sub(began))
+		o.Done(end.Outcome, o.Now().Sub(began))
+		return nil
+	}
+
+	// What follows must be written even though the attempt's own context may have ended.
+	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	switch {
+	case errors.Is(context.Cause(ctx), rivertype.ErrJobCancelledRemotely):
+		end = store.TrainingRun{State: "failed", Reason: "cancelled"}
+	case errors.Is(ctx.Err(), context.Canceled):
+		log.InfoContext(ctx, "training interrupted, to be continued")
+		return errors.Join(o.Store.RequeueTrainingRun(late, a.Org, a.Run, "the trainer was stopped"), river.JobSnooze(0))
+	case job.Attempt < job.MaxAttempts:
+		log.WarnContext(ctx, "training did not succeed, to be tried again", "error", err)
+		return errors.Join(err, o.Store.RequeueTrainingRun(late, a.Org, a.Run, err.Error()))
+	default:
+		end = store.TrainingRun{State: "failed", Reason: err.Error()}
+	}
+	log.ErrorContext(ctx, "training failed", "error", err)
+	o.Done("failed", o.Now().Sub(began))
+	return errors.Join(err, o.Store.FinishTrainingRun(late, a.Org, a.Run, end, o.Now().UTC()))
+}
+
+// train fits, measures and decides.
+func (t *Trainer) train(ctx context.Context, a Args, progress Progress) (store.TrainingRun, error) {
+	skipped := func(reason string) store.TrainingRun {
+		return store.TrainingRun{State: "done", Stage: "done", Percent: 100, Outcome: "skipped", Reason: reason}
+	}
+	active, err := t.o.Registry.Active(ctx, a.Org, a.resolution())
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return store.TrainingRun{}, err
+	}
+	res, err := t.o.Learner.Learn(ctx, a.Org, a.resolution(), active, progress)
+	if errors.Is(err, ErrNothing) {
+		end := skipped(err.Error())
+		end.Intervals = res.Intervals
+		return end, nil
+	}
+	if err != nil {
+		return store.TrainingRun{}, err
+	}
+	progress("deciding", 97)
+	id, err := t.o.Registry.Add(ctx, a.Org, res.Artifact, res.Scores)
+	if err != nil {
+		return store.TrainingRun{}, err
+	}
+	end := store.TrainingRun{State: "done", Stage: "done", Percent: 100, Outcome: "promoted", Reason: res.Reason, Model: &id, Intervals: res.Intervals}
+	if end.Scores, err = registry.EncodeScores(res.Scores); err != nil {
+		return store.TrainingRun{}, err
+	}
+	if res.Better {
+		err = t.o.Registry.Promote(ctx, a.Org, id, res.Reason)
+	} else {
+		end.Outcome = "rejected"
+		err = t.o.Registry.Reject(ctx, a.Org, id, res.Reason)
+	}
+	return end, err
+}
+
+// beats writes how far a training is every second or Beat, whichever is less, so that a trainer's death shows.
+type beats struct {
+	mu      sync.Mutex
+	stage   string
+	percent float64
+	changed chan struct{}
+}
+
+func (b *beats) note(stage string, percent float64) {
+	b.mu.Lock()
+	renamed := stage != b.stage
+	b.stage, b.percent = stage, percent
+	b.mu.Unlock()
+	if renamed {
+		select {
+		case b.changed <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func newBeats(ctx context.Context, o TrainerOptions, a Args) (*beats, func()) {
+	b := &beats{stage: "starting", changed: make(chan struct{}, 1)}
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		tick := time.NewTicker(min(o.Beat, time.Second))
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			case <-b.changed:
+			}
+			b.mu.Lock()
+			stage, percent := b.stage, b.percent
+			b.mu.Unlock()
+			if err := o.Store.BeatTrainingRun(ctx, a.Org, a.Run, stage, percent); err != nil && ctx.Err() == nil {
+				o.Log.WarnContext(ctx, "progress of a training not stored", "error", err)
+			}
+		}
+	})
+	return b, func() { cancel(); wg.Wait() }
+}
