@@ -1,0 +1,156 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"fluxora.dev/shared/forecast"
+	"fluxora.dev/shared/interval"
+	"fluxora.dev/shared/meter"
+)
+
+// Site is a place with one agent, a time zone and one or more meters.
+type Site struct {
+	ID         uuid.UUID
+	Name       string
+	Zone       string // IANA name; UTC when empty
+	Country    string // ISO 3166-1 alpha-2; may be empty
+	Resolution time.Duration
+	Horizon    int // intervals
+	Levels     []float64
+	Revision   uint64
+}
+
+// Check returns an error that names what is wrong with s.
+func (s Site) Check() error {
+	if err := meter.CheckName("site", s.Name); err != nil {
+		return err
+	}
+	if _, err := time.LoadLocation(s.Zone); err != nil || s.Zone == "Local" {
+		return fmt.Errorf("site %s: zone %q: want an IANA name as Europe/Oslo", s.Name, s.Zone)
+	}
+	if err := (interval.Options{Resolution: s.Resolution}).Check(); err != nil {
+		return fmt.Errorf("site %s: %w", s.Name, err)
+	}
+	if s.Horizon < 1 || s.Horizon > 10_000 {
+		return fmt.Errorf("site %s: horizon %d: want 1 to 10,000 intervals", s.Name, s.Horizon)
+	}
+	if err := forecast.CheckLevels(s.Levels); err != nil {
+		return fmt.Errorf("site %s: %w", s.Name, err)
+	}
+	return nil
+}
+
+// EnsureOrganisation returns the id of the organisation of that name, making it first when there is none.
+func (s *Store) EnsureOrganisation(ctx context.Context, name string) (uuid.UUID, error) {
+	if err := meter.CheckName("organisation", name); err != nil {
+		return uuid.Nil, err
+	}
+	var id uuid.UUID
+	err := s.inTx(ctx, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `insert into organisation (org_id, name) values ($1, $2) on conflict do nothing`, newID(), name); err != nil {
+			return err
+		}
+		return tx.QueryRow(ctx, `select org_id from organisation where name = $1`, name).Scan(&id)
+	})
+	if err != nil {
+		return uuid.Nil, fmt.Errorf("ensure organisation %s: %w", name, err)
+	}
+	return id, nil
+}
+
+// EnsureSite returns the site of org named site.Name, making it first when there is none. Zero fields get the defaults
+// UTC, 1 h, 48 intervals and forecast.DefaultLevels; a site that exists stays as it is.
+func (s *Store) EnsureSite(ctx context.Context, org uuid.UUID, site Site) (Site, error) {
+	if site.Zone == "" {
+		site.Zone = "UTC"
+	}
+	if site.Resolution == 0 {
+		site.Resolution = time.Hour
+	}
+	if site.Horizon == 0 {
+		site.Horizon = 48
+	}
+	if site.Levels == nil {
+		site.Levels = forecast.DefaultLevels()
+	}
+	if err := site.Check(); err != nil {
+		return Site{}, err
+	}
+	err := s.inTx(ctx, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `
+			insert into site (org_id, site_id, name, zone, country, resolution_ms, horizon, levels)
+			values ($1, $2, $3, $4, nullif($5, ''), $6, $7, $8) on conflict do nothing`,
+			org, newID(), site.Name, site.Zone, site.Country, site.Resolution.Milliseconds(), site.Horizon, site.Levels)
+		if err != nil {
+			return err
+		}
+		if err := tx.QueryRow(ctx, `select site_id from site where org_id = $1 and name = $2`, org, site.Name).Scan(&site.ID); err != nil {
+			return err
+		}
+		for _, t := range []string{"site_arrival", "site_derived"} {
+			if _, err := tx.Exec(ctx, `insert into `+t+` (org_id, site_id) values ($1, $2) on conflict do nothing`, org, site.ID); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return Site{}, fmt.Errorf("ensure site %s: %w", site.Name, err)
+	}
+	return s.Site(ctx, org, site.ID)
+}
+
+// Site returns the site with the given id.
+func (s *Store) Site(ctx context.Context, org, site uuid.UUID) (Site, error) {
+	return s.site(ctx, `site_id = $2`, org, site)
+}
+
+// SiteByName returns the site of org with the given name.
+func (s *Store) SiteByName(ctx context.Context, org uuid.UUID, name string) (Site, error) {
+	return s.site(ctx, `name = $2`, org, name)
+}
+
+// SiteConfig returns what agents of the site are told. It is Site under the name that the uplink uses.
+func (s *Store) SiteConfig(ctx context.Context, org, site uuid.UUID) (Site, error) {
+	return s.Site(ctx, org, site)
+}
+
+// site selects one site; where is a constant of this file.
+func (s *Store) site(ctx context.Context, where string, args ...any) (Site, error) {
+	var v Site
+	var ms int64
+	err := s.pool.QueryRow(ctx, `
+		select site_id, name, zone, coalesce(country, ''), resolution_ms, horizon, levels, revision
+		from site where org_id = $1 and `+where, args...).
+		Scan(&v.ID, &v.Name, &v.Zone, &v.Country, &ms, &v.Horizon, &v.Levels, &v.Revision)
+	v.Resolution = time.Duration(ms) * time.Millisecond
+	return v, notFound(err, "site")
+}
+
+// UpdateSite changes zone, country, resolution, horizon and levels of the site and raises its revision. Intervals and rollups follow
+// when the site is derived next, which this asks for.
+func (s *Store) UpdateSite(ctx context.Context, org uuid.UUID, site Site) error {
+	if err := site.Check(); err != nil {
+		return err
+	}
+	tag, err := s.pool.Exec(ctx, `
+		update site set zone = $3, country = nullif($4, ''), resolution_ms = $5, horizon = $6, levels = $7, revision = revision + 1
+		where org_id = $1 and site_id = $2`,
+		org, site.ID, site.Zone, site.Country, site.Resolution.Milliseconds(), site.Horizon, site.Levels)
+	if err == nil && tag.RowsAffected() == 0 {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return fmt.Errorf("update site %s: %w", site.Name, err)
+	}
+	s.wake()
+	return nil
+}
+
+// newID returns a UUID of version 7: ids that grow with time keep indexes compact.
+func newID() uuid.UUID { return uuid.Must(uuid.NewV7()) }
