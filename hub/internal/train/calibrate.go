@@ -1,0 +1,39 @@
+package train
+
+import (
+	"slices"
+
+	"gonum.org/v1/gonum/stat"
+
+	"fluxora.dev/shared/model"
+)
+
+// bandEdges are the horizon bands that quantiles are calibrated in: leads in hours.
+var bandEdges = []float32{3, 12, 24}
+
+// leastInBand is how many held-out errors a band needs of its own.
+const leastInBand = 50
+
+// calibrate returns the quantiles of held-out errors by band: split-conformal prediction. A band with too few errors gets
+// those of all.
+func calibrate(t *table, p Params, errs []float64) model.Bands {
+	b := model.Bands{Lead: p.Spec.Column("lead"), Edges: bandEdges, Levels: p.Levels}
+	byBand := make([][]float64, b.Count())
+	for i, e := range errs {
+		band := b.Of(t.row(t.held[i])[b.Lead])
+		byBand[band] = append(byBand[band], e)
+	}
+	all := slices.Sorted(slices.Values(errs))
+	for _, in := range byBand {
+		if len(in) < leastInBand {
+			in = all
+		} else {
+			slices.Sort(in)
+		}
+		n := float64(len(in))
+		for _, l := range p.Levels {
+			b.Z = append(b.Z, stat.Quantile(min(1, l*(n+1)/n), stat.LinInterp, in, nil))
+		}
+	}
+	return b
+}

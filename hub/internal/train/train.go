@@ -1,0 +1,181 @@
+// Package train fits models on the histories of many points.
+//
+// It knows how to turn histories into a table of rows and targets (table.go), how each family is fitted (one file each)
+// and how quantiles are calibrated (calibrate.go). It must not know SQL, the registry, or how a model is judged: that is
+// package backtest, which uses this one.
+//
+// Invariants: nothing at or after the end of the histories given is learnt from; the same data, parameters and seed give
+// the same artifact, byte for byte, whatever the number of threads; every fit can be cancelled.
+//
+// One model serves all points, those to come included: energies are divided by each point's own recent mean, and no
+// feature names a point. One origin in eight is seen as if the point had been installed only days before, so that the
+// model has learnt what to make of a short history.
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"time"
+
+	"fluxora.dev/hub/internal/train/gbdt"
+	"fluxora.dev/shared/feature"
+	"fluxora.dev/shared/forecast"
+	"fluxora.dev/shared/meter"
+	"fluxora.dev/shared/model"
+)
+
+// ErrTooLittle says that the histories do not hold enough to learn from.
+var ErrTooLittle = errors.New("too little history to learn from")
+
+// Point is the history of one register of one point.
+type Point struct {
+	ID       string // names the point in reports
+	Register meter.Register
+	History  feature.History
+}
+
+// Dataset is what a model learns from. All histories have the same resolution.
+type Dataset struct{ Points []Point }
+
+// Before returns the dataset as it was known at t.
+func (d Dataset) Before(t meter.Millis) Dataset {
+	out := Dataset{Points: make([]Point, len(d.Points))}
+	for i, p := range d.Points {
+		p.History = p.History.Before(t)
+		out.Points[i] = p
+	}
+	return out
+}
+
+// Range returns the first and the last instant that any history holds.
+func (d Dataset) Range() (from, to meter.Millis) {
+	for i, p := range d.Points {
+		if i == 0 || p.History.Start < from {
+			from = p.History.Start
+		}
+		if i == 0 || p.History.End() > to {
+			to = p.History.End()
+		}
+	}
+	return from, to
+}
+
+// Params are the settings of a fit. The zero value of each means its default.
+type Params struct {
+	Family  string        // model.FamilyGBDT
+	Spec    feature.Spec  // feature.Default()
+	Levels  []float64     // forecast.DefaultLevels()
+	Horizon time.Duration // 48 h
+	HoldOut time.Duration // latest part of the history that quantiles are calibrated on: 28 days, a quarter at most
+	MaxRows int           // 300,000
+	Seed    uint64        // 1
+	Threads int           // the number of processors
+	Trees   gbdt.Params   // gbdt.Defaults()
+}
+
+// withDefaults fills in what is zero.
+func (p Params) withDefaults() Params {
+	if p.Family == "" {
+		p.Family = model.FamilyGBDT
+	}
+	if p.Spec.Len() == 0 {
+		p.Spec = feature.Default()
+	}
+	if len(p.Levels) == 0 {
+		p.Levels = forecast.DefaultLevels()
+	}
+	if p.Horizon == 0 {
+		p.Horizon = 48 * time.Hour
+	}
+	if p.HoldOut == 0 {
+		p.HoldOut = 28 * 24 * time.Hour
+	}
+	if p.MaxRows == 0 {
+		p.MaxRows = 300_000
+	}
+	if p.Seed == 0 {
+		p.Seed = 1
+	}
+	if p.Threads == 0 {
+		p.Threads = runtime.GOMAXPROCS(0)
+	}
+	if p.Trees == (gbdt.Params{}) {
+		p.Trees = gbdt.Defaults()
+	}
+	p.Trees.Seed, p.Trees.Threads = p.Seed, p.Threads
+	return p
+}
+
+func (p Params) check() error {
+	if err := forecast.CheckLevels(p.Levels); err != nil {
+		return err
+	}
+	if p.Horizon < time.Hour || p.Horizon > 7*24*time.Hour {
+		return fmt.Errorf("horizon %s: want 1 hour to 7 days", p.Horizon)
+	}
+	if p.Spec.Column("lead") < 0 {
+		return errors.New("feature spec: want the feature \"lead\", by which quantiles are calibrated")
+	}
+	return nil
+}
+
+// Report says how a fit went.
+type Report struct {
+	Family    string  `json:"family"`
+	Points    int     `json:"points"`
+	Rows      int     `json:"rows"`
+	HeldRows  int     `json:"held_rows"`       // of Rows, those that quantiles are calibrated on
+	Trees     int     `json:"trees,omitempty"` // of the centre
+	HeldLoss  float64 `json:"held_loss"`       // mean absolute error on the held-out rows, in scales
+	ElapsedMs int64   `json:"elapsed_ms"`      // from start to end
+	Skipped   int     `json:"skipped_points"`  // points without a single usable row
+}
+
+// Progress is told what a fit is doing and how much of it is done, 0…1. It may be nil.
+type Progress func(stage string, share float64)
+
+func (f Progress) tell(stage string, share float64) {
+	if f != nil {
+		f(stage, share)
+	}
+}
+
+// fitter fits one family to a table.
+type fitter func(ctx context.Context, t *table, p Params, tell Progress, r *Report) (model.Model, error)
+
+// fitters lists the families.
+func fitters() map[string]fitter {
+	return map[string]fitter{model.FamilyGBDT: fitGBDT, model.FamilySeasonal: fitSeasonal}
+}
+
+// Fit fits a model of the family p names. The error wraps ErrTooLittle when there is too little history.
+func Fit(ctx context.Context, d Dataset, p Params, tell Progress) (*model.Artifact, Report, error) {
+	began := time.Now()
+	p = p.withDefaults()
+	r := Report{Family: p.Family}
+	if err := p.check(); err != nil {
+		return nil, r, fmt.Errorf("train: %w", err)
+	}
+	fit, ok := fitters()[p.Family]
+	if !ok {
+		return nil, r, fmt.Errorf("train: family %q: want %s or %s", p.Family, model.FamilyGBDT, model.FamilySeasonal)
+	}
+	tell.tell("rows", 0)
+	t, err := newTable(ctx, d, p)
+	if err != nil {
+		return nil, r, fmt.Errorf("train: %w", err)
+	}
+	r.Points, r.Rows, r.HeldRows, r.Skipped = t.points, t.len(), len(t.held), len(d.Points)-t.points
+	m, err := fit(ctx, t, p, tell, &r)
+	if err != nil {
+		return nil, r, fmt.Errorf("train %s: %w", p.Family, err)
+	}
+	a := &model.Artifact{Family: p.Family, Spec: p.Spec, Levels: p.Levels, Resolution: t.resolution, Points: t.points, Rows: t.len(), Model: m}
+	a.TrainedFrom, a.TrainedTo = d.Range()
+	a.AddVectors(t.rows, t.len(), 32)
+	tell.tell("done", 1)
+	r.ElapsedMs = time.Since(began).Milliseconds()
+	return a, r, nil
+}
