@@ -69,3 +69,20 @@ func (s *Store) learnSeries() {
 		}
 	}
 }
+
+// Span returns the first and last instant that the log holds of a series.
+func (s *Store) Span(id meter.SeriesID) (from, to meter.Millis, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, g := range s.segments {
+		sp, has := g.Series[id]
+		if !has {
+			continue
+		}
+		if !ok {
+			from, to, ok = sp.From, sp.To, true
+		}
+		from, to = min(from, sp.From), max(to, sp.To)
+	}
+	return from, to, ok
+}
