@@ -169,10 +169,11 @@ func (p *Process) tail(n int) string {
 	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }
 
-// Run runs a program to its end and returns what it printed on standard output; an error holds what it printed on standard
-// error.
-func Run(ctx context.Context, path string, args ...string) (string, error) {
+// Run runs a program to its end, with env on top of this process's environment, and returns what it printed on standard
+// output; an error holds what it printed on standard error.
+func Run(ctx context.Context, env []string, path string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, path, args...)
+	cmd.Env = append(os.Environ(), env...)
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()

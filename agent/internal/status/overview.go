@@ -1,0 +1,42 @@
+package status
+
+import "time"
+
+// Overview is the agent at a glance: its books and its connections.
+type Overview struct {
+	Site    string `json:"site"`
+	Agent   string `json:"agent,omitempty"` // id; absent until enrolled
+	Version string `json:"version"`
+
+	Readings Books      `json:"readings"`
+	Store    StoreUse   `json:"store"`
+	Broker   Connection `json:"broker"`
+	Hub      Connection `json:"hub"`
+	Model    string     `json:"model,omitempty"` // id of the active model; absent without one
+}
+
+// Books is the account of every reading taken: Received = Delivered + Evicted + Pending. What was quarantined or came twice
+// was never given a sequence and is counted apart.
+type Books struct {
+	Received    uint64 `json:"received"`
+	Delivered   uint64 `json:"delivered"` // the hub has committed them
+	Evicted     uint64 `json:"evicted"`   // lost to the byte cap or to damage before the hub had them
+	Pending     uint64 `json:"pending"`
+	Quarantined uint64 `json:"quarantined"` // messages kept aside with a reason
+	Duplicates  uint64 `json:"duplicates"`  // came again with the same value, since the start
+}
+
+// StoreUse is how much of the disk is used.
+type StoreUse struct {
+	Bytes    int64 `json:"bytes"`
+	MaxBytes int64 `json:"max_bytes"`
+}
+
+// Connection is how the agent stands with the broker or the hub.
+type Connection struct {
+	Address   string     `json:"address,omitempty"` // absent when none is configured
+	Connected bool       `json:"connected"`
+	Since     *time.Time `json:"since,omitempty"`
+	LastAck   *time.Time `json:"last_ack,omitempty"`
+	LastError string     `json:"last_error,omitempty"`
+}

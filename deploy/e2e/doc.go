@@ -1,0 +1,3 @@
+// Package e2e proves the promises that no single program can keep alone, with the real programs, a real Mosquitto and a
+// real Postgres. Its folders hold what that takes: stage runs the programs, rest asks them, broker and demo are `make demo`.
+package e2e
