@@ -49,6 +49,9 @@ func (m *Maker) Make(h feature.History, point string, register meter.Register, o
 	if art.Resolution != h.Resolution {
 		return Forecast{}, fmt.Errorf("%w: it was trained at %s, the history is at %s", ErrModel, art.Resolution, h.Resolution)
 	}
+	if ahead := time.Duration(horizon) * h.Resolution; ahead > art.Horizon {
+		return Forecast{}, fmt.Errorf("%w: it has learnt to predict %s ahead, not %s", ErrModel, art.Horizon, ahead)
+	}
 	if hash := art.Spec.Hash(); m.builder == nil || m.spec != hash {
 		m.builder, m.spec = feature.NewBuilder(art.Spec), hash
 	}

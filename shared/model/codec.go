@@ -52,6 +52,7 @@ func Encode(a *Artifact) ([]byte, error) {
 	w.u8(uint8(len(a.Levels)))
 	w.f64s(a.Levels)
 	w.u32(uint32(a.Resolution / time.Second))
+	w.u32(uint32(a.Horizon / time.Second))
 	w.u64(uint64(a.TrainedFrom))
 	w.u64(uint64(a.TrainedTo))
 	w.u32(uint32(a.Points))
@@ -126,6 +127,7 @@ func decodeBody(r *reader) (*Artifact, error) {
 	}
 	a.Levels = r.f64s(int(r.u8()))
 	a.Resolution = time.Duration(r.u32()) * time.Second
+	a.Horizon = time.Duration(r.u32()) * time.Second
 	a.TrainedFrom, a.TrainedTo = meter.Millis(r.u64()), meter.Millis(r.u64())
 	a.Points = r.count()
 	rows := r.u64()
@@ -143,6 +145,9 @@ func decodeBody(r *reader) (*Artifact, error) {
 	}
 	if a.Resolution < time.Minute || a.Resolution > time.Hour || time.Hour%a.Resolution != 0 {
 		return nil, fmt.Errorf("%w: resolution %s", ErrDamaged, a.Resolution)
+	}
+	if a.Horizon < a.Resolution || a.Horizon > 400*24*time.Hour {
+		return nil, fmt.Errorf("%w: horizon %s", ErrDamaged, a.Horizon)
 	}
 	for range vectors {
 		a.Vectors = append(a.Vectors, Vector{Row: r.f32s(f), Want: r.f64s(l)})

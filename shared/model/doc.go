@@ -27,7 +27,7 @@
 //	4+k     feature spec in text form (package feature)
 //	32      SHA-256 of that text
 //	1+8L    count L of levels (1–99), each a float64, ascending in (0,1)
-//	4       resolution in seconds
+//	4, 4    resolution and horizon in seconds
 //	8, 8    trained from, to: ms since 1970
 //	4, 8    points and rows trained on
 //	2       count of self-test vectors (at most 64), each F float32 (a row) and L float64 (what Predict must give)

@@ -33,6 +33,7 @@ type Artifact struct {
 	Spec        feature.Spec // what a row holds
 	Levels      []float64
 	Resolution  time.Duration
+	Horizon     time.Duration // how far ahead it has learnt to predict
 	TrainedFrom meter.Millis
 	TrainedTo   meter.Millis // nothing at or after it was learnt from
 	Points      int          // points trained on

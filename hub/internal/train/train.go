@@ -172,7 +172,7 @@ func Fit(ctx context.Context, d Dataset, p Params, tell Progress) (*model.Artifa
 	if err != nil {
 		return nil, r, fmt.Errorf("train %s: %w", p.Family, err)
 	}
-	a := &model.Artifact{Family: p.Family, Spec: p.Spec, Levels: p.Levels, Resolution: t.resolution, Points: t.points, Rows: t.len(), Model: m}
+	a := &model.Artifact{Family: p.Family, Spec: p.Spec, Levels: p.Levels, Resolution: t.resolution, Horizon: p.Horizon, Points: t.points, Rows: t.len(), Model: m}
 	a.TrainedFrom, a.TrainedTo = d.Range()
 	a.AddVectors(t.rows, t.len(), 32)
 	tell.tell("done", 1)
