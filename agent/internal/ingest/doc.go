@@ -1,0 +1,45 @@
+// Package ingest turns MQTT messages into stored readings: decode, validate, leave out repeats, number, commit, ack.
+//
+// It must not know a broker connection (mqtt) nor files (store). Nothing is dropped in silence: a message or reading that
+// is refused is counted by reason and kept in quarantine; only exact repeats are just counted.
+//
+// Invariant: a message is acked after the commit that holds all its accepted readings, and after the one that holds what
+// of it was quarantined. While a commit fails, it is tried again and its messages stay unacked.
+//
+// # Group commits
+//
+// A commit costs two syncs and about 16 KiB of flash however small it is, so messages wait for one another. They are
+// committed as soon as one of these holds:
+//   - as many wait as the broker lets through unacked (mqtt.max_inflight): no more would come;
+//   - the oldest has waited for the commit window;
+//   - their readings or bytes reach a bound.
+//
+// While one group is being committed, the next collects. If the broker's limit is lower than was configured, every group
+// would wait for the window; so when two groups running were cut off by it at the same size, though their first message
+// came at the heels of the acks before, that size is taken for the limit until a larger group shows.
+//
+// # Repeats
+//
+// QoS 1 delivers again, retained messages come again on each connect, publishers send old files anew. A reading is a
+// repeat when the same series, instant and value is among the last readings taken (a window in memory, filled from the
+// store at start) or, for a reading not newer than its series' newest, in the log. Another value for the same instant is no
+// repeat: both are kept, and the hub decides.
+//
+// # Mappings
+//
+// A mapping reads what other publishers send. Its topic pattern takes the point and the register from the levels {point}
+// and {register} or has them fixed; its path finds the value in the JSON payload: names joined by dots, [n] for the n-th
+// element, "" when the payload is the number itself. The value's decimal text is converted exactly. Without a timestamp
+// path a reading gets its time of arrival, so a retained one, which may be of any age, is left out as a repeat.
+//
+// Presets, each a list of such mappings:
+//
+//	tasmota      tele/{point}/SENSOR      ENERGY.Total kWh → energy-import, ENERGY.Power W → power-import
+//	shelly-gen2  {point}/status/switch:0  aenergy.total Wh, apower W; and {point}/status/em:0 total_act_power W,
+//	             {point}/status/emdata:0  total_act Wh, total_act_ret Wh → energy-export
+//	zigbee2mqtt  zigbee2mqtt/{point}      energy kWh, power W
+//	plain        as configured            the payload is the number
+//
+// A message of a preset need not hold every value; one that holds none of them is passed over without quarantine, since
+// such publishers send other things on the same topic, and counted as "unrelated".
+package ingest

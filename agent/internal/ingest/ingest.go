@@ -1,0 +1,395 @@
+package ingest
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"fluxora.dev/agent/internal/config"
+	"fluxora.dev/agent/internal/mqtt"
+	"fluxora.dev/agent/internal/store"
+	"fluxora.dev/shared/meter"
+	"fluxora.dev/shared/topic"
+)
+
+// Log is where readings go.
+type Log interface {
+	SeriesID(meter.Series) (meter.SeriesID, error)
+	Append(ctx context.Context, rs []meter.Reading) (first uint64, err error) // durable on return
+	Quarantine([]store.Quarantined) error                                     // durable on return
+	Span(meter.SeriesID) (from, to meter.Millis, ok bool)
+	Scan(series meter.SeriesID, from, to meter.Millis, fn func(meter.Reading) error) error
+	Next() uint64
+	Readings(from uint64, atLeast int) (rs []meter.Reading, next uint64, err error)
+}
+
+// Options are the settings of an Ingest.
+type Options struct {
+	Config config.Config
+	Now    func() time.Time
+	Log    *slog.Logger
+}
+
+// Stats counts what was taken in since the start.
+type Stats struct {
+	Messages   uint64
+	Readings   uint64 // stored
+	Repeats    uint64 // readings that were there already
+	Unrelated  uint64 // messages of presets without a value
+	Refused    map[meter.Reason]uint64
+	Commits    uint64
+	Failures   uint64 // commits that had to be tried again
+	CommitTime time.Duration
+	Last       time.Time // of the last commit
+}
+
+// Bounds of a group.
+const (
+	maxGroup     = 16 << 10 // readings
+	maxGroupSize = 4 << 20  // bytes of payloads
+	queue        = 256      // messages between the connection and the decoder
+)
+
+// Ingest takes messages in. Create it with New, call Run once, and Take from the connection.
+type Ingest struct {
+	o        Options
+	log      Log
+	decoder  decoder
+	messages chan mqtt.Message
+
+	mu    sync.Mutex
+	stats Stats
+
+	// Owned by Run.
+	repeats *repeats
+	newest  map[meter.SeriesID]meter.Millis
+	pipe    pipe
+}
+
+// New returns an Ingest that stores into log.
+func New(log Log, o Options) (*Ingest, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	d, err := newDecoder(o.Config, log)
+	if err != nil {
+		return nil, fmt.Errorf("ingest: %w", err)
+	}
+	in := &Ingest{
+		o: o, log: log, decoder: d, messages: make(chan mqtt.Message, queue), repeats: newRepeats(),
+		newest: make(map[meter.SeriesID]meter.Millis), pipe: pipe{limit: max(o.Config.MQTT.MaxInflight, 1)},
+		stats: Stats{Refused: make(map[meter.Reason]uint64)},
+	}
+	if err := in.remember(); err != nil {
+		return nil, fmt.Errorf("ingest: %w", err)
+	}
+	return in, nil
+}
+
+// Filters returns the MQTT filters of everything that is understood.
+func (in *Ingest) Filters() []string {
+	fs := []string{topic.ReadingFilter(in.o.Config.Site)}
+	for _, m := range in.decoder.mappings {
+		fs = append(fs, m.filter())
+	}
+	slices.Sort(fs)
+	return slices.Compact(fs)
+}
+
+// Stats returns the counters.
+func (in *Ingest) Stats() Stats {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	s := in.stats
+	s.Refused = maps.Clone(s.Refused)
+	return s
+}
+
+// remember fills the window of repeats with the newest readings of the log: those that may come again because their acks
+// did not arrive.
+func (in *Ingest) remember() error {
+	next := in.log.Next()
+	from := next - min(next-1, window)
+	for from < next {
+		rs, n, err := in.log.Readings(from, 4096)
+		if err != nil {
+			return err
+		}
+		for _, r := range rs {
+			in.repeats.add(r)
+		}
+		if n <= from {
+			break
+		}
+		from = n
+	}
+	return nil
+}
+
+// Take hands a message over; it blocks while the queue is full, which tells the broker to wait, and gives up when ctx
+// ends: the message is not acked then and will come again.
+func (in *Ingest) Take(ctx context.Context, m mqtt.Message) {
+	if len(m.Payload) > topic.MaxPayload {
+		// Keep what the quarantine keeps, so that the queue cannot hold many of these.
+		m.Payload = append(make([]byte, 0, topic.MaxPayload+1), m.Payload[:topic.MaxPayload+1]...)
+	}
+	select {
+	case in.messages <- m:
+	case <-ctx.Done():
+	}
+}
+
+// group is what one commit takes.
+type group struct {
+	messages []mqtt.Message
+	readings []meter.Reading
+	refused  []store.Quarantined
+	size     int
+	began    time.Time // when its first message came
+	counts   Stats     // what it adds to the counters
+}
+
+// Run takes in messages until ctx ends. What waits then is committed and acked first if that can be done at once.
+func (in *Ingest) Run(ctx context.Context) error {
+	g := in.newGroup()
+	var committing chan struct{} // closed when the commit at work is done; nil without one
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		var expired <-chan time.Time
+		if len(g.messages) > 0 {
+			due := committing == nil && (in.pipe.full(len(g.messages)) || len(g.readings) >= maxGroup || g.size >= maxGroupSize)
+			left := in.o.Config.Store.CommitWindow - time.Since(g.began)
+			if committing == nil && (due || left <= 0) {
+				if !due {
+					in.pipe.expired(len(g.messages))
+				}
+				committing = make(chan struct{})
+				go in.commit(ctx, g, committing)
+				g = in.newGroup()
+				continue
+			}
+			timer.Reset(max(left, 0))
+			expired = timer.C
+			if committing != nil {
+				expired = nil
+			}
+		}
+		messages := in.messages
+		if len(g.readings) >= maxGroup || g.size >= maxGroupSize {
+			messages = nil // wait for the commit at work
+		}
+		select {
+		case m := <-messages:
+			if len(g.messages) == 0 {
+				g.began = time.Now()
+				in.pipe.begin(g.began)
+			}
+			in.add(g, m)
+		case <-committing:
+			committing = nil
+			in.pipe.acked(time.Now())
+		case <-expired:
+		case <-ctx.Done():
+			if committing != nil {
+				<-committing
+			}
+			if len(g.messages) > 0 {
+				done := make(chan struct{})
+				in.commit(ctx, g, done)
+			}
+			return nil
+		}
+	}
+}
+
+func (in *Ingest) newGroup() *group {
+	return &group{counts: Stats{Refused: make(map[meter.Reason]uint64)}}
+}
+
+// add decodes a message into the group.
+func (in *Ingest) add(g *group, m mqtt.Message) {
+	now := in.o.Now()
+	g.messages = append(g.messages, m)
+	g.size += len(m.Payload)
+	g.counts.Messages++
+	decoded, unrelated, err := in.decoder.decode(m, now)
+	if err != nil {
+		in.refuse(g, m, now, err, 1)
+		return
+	}
+	if unrelated {
+		g.counts.Unrelated++
+		return
+	}
+	in.judge(g, m, now, decoded)
+}
+
+// judge validates decoded readings and stages what is good and new.
+func (in *Ingest) judge(g *group, m mqtt.Message, now time.Time, decoded []decodedReading) {
+	var bad map[meter.Reason][]decodedReading
+	var why map[meter.Reason]*topic.Error
+	for _, d := range decoded {
+		if d.arrival && (m.Retained || m.Repeated) {
+			g.counts.Repeats++ // its time of arrival says nothing
+			continue
+		}
+		if e := in.decoder.check(d, now); e != nil {
+			if bad == nil {
+				bad, why = make(map[meter.Reason][]decodedReading), make(map[meter.Reason]*topic.Error)
+			}
+			bad[e.Reason], why[e.Reason] = append(bad[e.Reason], d), cmp.Or(why[e.Reason], e)
+			continue
+		}
+		r := meter.Reading{Series: d.series, At: d.At, Value: d.Value, Quality: d.Quality}
+		if !in.repeats.add(r) {
+			g.counts.Repeats++
+			continue
+		}
+		g.readings = append(g.readings, r)
+	}
+	for reason, ds := range bad {
+		e := *why[reason]
+		if len(decoded) > 1 {
+			e.Detail = fmt.Sprintf("%d of %d readings; the first: %s", len(ds), len(decoded), e.Detail)
+		}
+		part := m
+		part.Payload = encode(ds)
+		in.refuse(g, part, now, &e, uint64(len(ds)))
+	}
+}
+
+// refuse puts a message into quarantine.
+func (in *Ingest) refuse(g *group, m mqtt.Message, now time.Time, err error, readings uint64) {
+	q := store.Quarantined{Reason: string(meter.Undecodable), Detail: err.Error(), Topic: m.Topic, Received: meter.MillisOf(now)}
+	if e := (*topic.Error)(nil); errors.As(err, &e) {
+		q.Reason, q.Detail = string(e.Reason), e.Detail
+	}
+	q.Payload = slices.Clone(m.Payload[:min(len(m.Payload), store.MaxQuarantinedPayload)])
+	q.Point = in.decoder.point(m.Topic)
+	g.refused = append(g.refused, q)
+	g.counts.Refused[meter.Reason(q.Reason)] += readings
+}
+
+// commit stores a group, trying again until it can, and acks its messages. It is the only user of newest, and Run starts
+// one at a time.
+func (in *Ingest) commit(ctx context.Context, g *group, done chan struct{}) {
+	defer close(done)
+	began := time.Now()
+	err := in.retry(ctx, g, func() error {
+		in.weed(g)
+		if len(g.readings) == 0 {
+			return nil
+		}
+		_, err := in.log.Append(context.WithoutCancel(ctx), g.readings)
+		return err
+	})
+	if err == nil {
+		g.counts.Readings = uint64(len(g.readings))
+		for _, r := range g.readings {
+			if at, ok := in.newest[r.Series]; !ok || r.At > at {
+				in.newest[r.Series] = r.At
+			}
+		}
+		err = in.retry(ctx, g, func() error { return in.log.Quarantine(g.refused) })
+	}
+	if err != nil {
+		return // stopping; unacked messages come again
+	}
+	for _, m := range g.messages {
+		m.Ack()
+	}
+	in.count(g, time.Since(began))
+}
+
+// retry calls fn until it succeeds, or ctx has ended and it fails.
+func (in *Ingest) retry(ctx context.Context, g *group, fn func() error) error {
+	pause := 100 * time.Millisecond
+	for {
+		err := fn()
+		if err == nil {
+			return nil
+		}
+		in.mu.Lock()
+		in.stats.Failures++
+		in.mu.Unlock()
+		in.o.Log.Error("could not store; trying again", "messages", len(g.messages), "error", err, "again in", pause)
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(pause):
+		}
+		pause = min(2*pause, 10*time.Second)
+	}
+}
+
+func (in *Ingest) count(g *group, took time.Duration) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	s := &in.stats
+	s.Messages += g.counts.Messages
+	s.Readings += g.counts.Readings
+	s.Repeats += g.counts.Repeats
+	s.Unrelated += g.counts.Unrelated
+	for r, n := range g.counts.Refused {
+		s.Refused[r] += n
+	}
+	s.Commits++
+	s.CommitTime += took
+	s.Last = in.o.Now()
+}
+
+// weed takes out readings that are in the log already, which those newer than anything of their series cannot be.
+func (in *Ingest) weed(g *group) {
+	type window struct{ from, to meter.Millis }
+	late := make(map[meter.SeriesID]window)
+	for _, r := range g.readings {
+		at, ok := in.newest[r.Series]
+		if !ok {
+			if _, at, ok = in.log.Span(r.Series); ok {
+				in.newest[r.Series] = at
+			}
+		}
+		if !ok || r.At > at {
+			continue
+		}
+		w, ok := late[r.Series]
+		if !ok {
+			w = window{r.At, r.At}
+		}
+		late[r.Series] = window{min(w.from, r.At), max(w.to, r.At)}
+	}
+	if len(late) == 0 {
+		return
+	}
+	known := make(map[identity]bool)
+	for id, w := range late {
+		wanted := make(map[identity]bool)
+		for _, r := range g.readings {
+			if r.Series == id {
+				wanted[identity{id, r.At, r.Value}] = true
+			}
+		}
+		err := in.log.Scan(id, w.from, w.to+1, func(r meter.Reading) error {
+			if k := (identity{id, r.At, r.Value}); wanted[k] {
+				known[k] = true
+			}
+			return nil
+		})
+		if err != nil {
+			in.o.Log.Warn("could not look for repeats", "error", err)
+		}
+	}
+	before := len(g.readings)
+	g.readings = slices.DeleteFunc(g.readings, func(r meter.Reading) bool { return known[identity{r.Series, r.At, r.Value}] })
+	g.counts.Repeats += uint64(before - len(g.readings))
+}
