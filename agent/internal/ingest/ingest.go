@@ -305,10 +305,10 @@ func (in *Ingest) commit(ctx context.Context, g *group, done chan struct{}) {
 	if err != nil {
 		return // stopping; unacked messages come again
 	}
+	in.count(g, time.Since(began))
 	for _, m := range g.messages {
 		m.Ack()
 	}
-	in.count(g, time.Since(began))
 }
 
 // retry calls fn until it succeeds, or ctx has ended and it fails.

@@ -87,11 +87,8 @@ func (s *Store) commit(g *segment, first uint64, arrived meter.Millis, rs []mete
 	if err := g.stat(); err != nil {
 		s.o.Log.Warn("size of the active segment is unknown", "error", err)
 	}
+	s.announce()
 	s.mu.Unlock()
-	select {
-	case s.changed <- struct{}{}:
-	default:
-	}
 }
 
 // missing returns the definitions of used that the segment does not have yet.

@@ -95,13 +95,10 @@ func (s *Store) Quarantine(qs []Quarantined) error {
 	dropped := now.Dropped - s.quar.Dropped
 	now.Sent = max(now.Sent, s.quar.Sent) // an ack may have come meanwhile
 	s.quar = now
+	s.announce()
 	s.mu.Unlock()
 	if dropped > 0 {
 		s.o.Log.Error("the quarantine is full: the oldest were deleted before the hub had them", "count", dropped)
-	}
-	select {
-	case s.changed <- struct{}{}:
-	default:
 	}
 	return nil
 }

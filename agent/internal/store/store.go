@@ -61,6 +61,7 @@ type Store struct {
 	lock        *os.File
 	state       *bbolt.DB
 	changed     chan struct{}
+	subscribers []chan struct{} // changed among them; guarded by mu
 
 	appending sync.Mutex // held by the one Append at work, and by whoever replaces the active segment
 	grouper   grouper
@@ -117,6 +118,7 @@ func Open(dir string, o Options) (*Store, error) {
 		setAside: make(map[string]int64), latest: make(map[pointRegister]*storedForecast), next: 1, applied: 1,
 		dirty: dirty{series: make(map[meter.SeriesID]bool), forecasts: make(map[pointRegister]bool)},
 	}
+	s.subscribers = []chan struct{}{s.changed}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
@@ -315,9 +317,28 @@ func (s *Store) Damage() []string {
 // Epoch returns the random number that tells this run of sequences from any other of the same agent.
 func (s *Store) Epoch() uint64 { return s.epoch }
 
-// Changed returns a channel that holds a value when readings were appended since it was last received from.
-// It serves one receiver; others must poll or be told by it.
+// Changed returns a channel that holds a value when readings were appended, or messages quarantined, since it was last
+// received from. It serves one receiver; others must Subscribe.
 func (s *Store) Changed() <-chan struct{} { return s.changed }
+
+// Subscribe returns a channel of its own for a further receiver, which behaves like that of Changed.
+func (s *Store) Subscribe() <-chan struct{} {
+	ch := make(chan struct{}, 1)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.subscribers = append(s.subscribers, ch)
+	return ch
+}
+
+// announce tells every receiver that there is news. The caller holds mu.
+func (s *Store) announce() {
+	for _, ch := range s.subscribers {
+		select {
+		case ch <- struct{}{}:
+		default:
+		}
+	}
+}
 
 // Close flushes and closes the store.
 func (s *Store) Close() error {
