@@ -72,7 +72,6 @@ type Training struct {
 	Timeout    time.Duration `yaml:"timeout"`     // of one training
 	Threads    int           `yaml:"threads"`     // 0: as many as processors
 	Rounds     int           `yaml:"rounds"`      // boosting rounds; 0: the engine's default
-	Folds      int           `yaml:"folds"`       // origins of the backtest a point; 0: the engine's default
 }
 
 // Log is what is written to standard error.
@@ -166,7 +165,6 @@ func (t Training) check(report func(key, format string, args ...any)) {
 	between(report, "training.timeout", t.Timeout, time.Minute, 7*24*time.Hour)
 	between(report, "training.threads", t.Threads, 0, 1024)
 	between(report, "training.rounds", t.Rounds, 0, 100_000)
-	between(report, "training.folds", t.Folds, 0, 10_000)
 }
 
 // TimeOfDay returns At as hours and minutes.

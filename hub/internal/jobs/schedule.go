@@ -120,7 +120,7 @@ func (s *Schedule) due(t store.TrainingTarget) bool {
 		return false
 	case t.LastFinished == nil:
 		return true
-	case t.Intervals >= growth*t.LastIntervals:
+	case t.LastIntervals > 0 && t.Intervals >= growth*t.LastIntervals:
 		return true
 	default:
 		return !t.HasActive && s.o.Now().Sub(*t.LastFinished) >= restAfter

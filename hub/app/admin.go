@@ -1,0 +1,223 @@
+package app
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"fluxora.dev/hub/internal/api"
+	"fluxora.dev/hub/internal/jobs"
+	"fluxora.dev/hub/internal/registry"
+	"fluxora.dev/hub/internal/store"
+	"fluxora.dev/shared/lifecycle"
+)
+
+// Admin is what the commands do. It works on a database, not through the REST interface, so it needs the rights of whoever
+// runs the hub.
+type Admin struct {
+	b     *base
+	group *lifecycle.Group
+}
+
+// OpenAdmin connects to the database, also that of a hub running in the same data directory, migrates it and returns what the commands
+// do. It must be closed.
+func OpenAdmin(ctx context.Context, o Options) (*Admin, error) {
+	o = o.withDefaults()
+	g := lifecycle.New(ctx, o.Log, o.Config.StopWithin)
+	b, err := open(ctx, g, o, false, nil)
+	if err != nil {
+		return nil, errors.Join(err, g.Stop())
+	}
+	return &Admin{b, g}, nil
+}
+
+// Close ends what OpenAdmin began.
+func (a *Admin) Close() error { return a.group.Stop() }
+
+// Enrolment is a token with which one agent can enrol at a site, once.
+type Enrolment struct {
+	Token   string    `json:"token,omitempty"` // only when it was just made
+	ID      uuid.UUID `json:"id"`
+	Site    string    `json:"site"`
+	Expires time.Time `json:"expires"`
+	Used    bool      `json:"used"`
+}
+
+// SiteSettings is what a new site is to be. Zero fields mean the configured defaults.
+type SiteSettings struct {
+	Name       string
+	Zone       string
+	Resolution time.Duration
+	Horizon    int
+}
+
+// EnsureSite makes a site unless there is one of that name, and returns its id.
+func (a *Admin) EnsureSite(ctx context.Context, s SiteSettings) (uuid.UUID, error) {
+	d := a.b.o.Config.Site
+	if s.Zone == "" {
+		s.Zone = d.Zone
+	}
+	if s.Resolution == 0 {
+		s.Resolution = d.Resolution
+	}
+	if s.Horizon == 0 {
+		s.Horizon = d.Horizon
+	}
+	site, err := a.b.store.EnsureSite(ctx, a.b.org, store.Site{Name: s.Name, Zone: s.Zone, Resolution: s.Resolution, Horizon: s.Horizon})
+	return site.ID, err
+}
+
+// CreateToken makes a token for enrolling one agent at a site, which is made when there is none of that name.
+func (a *Admin) CreateToken(ctx context.Context, site SiteSettings, life time.Duration) (Enrolment, error) {
+	if life < time.Minute || life > 90*24*time.Hour {
+		return Enrolment{}, fmt.Errorf("life of the token is %s: want 1m to 2160h", life)
+	}
+	id, err := a.EnsureSite(ctx, site)
+	if err != nil {
+		return Enrolment{}, err
+	}
+	signed, t, err := a.b.authority.NewToken(a.b.org, id, life)
+	if err != nil {
+		return Enrolment{}, err
+	}
+	if err := a.b.store.PutEnrolmentToken(ctx, t.Org, t.ID, t.Site, t.Expires); err != nil {
+		return Enrolment{}, err
+	}
+	return Enrolment{Token: signed, ID: t.ID, Site: site.Name, Expires: t.Expires}, nil
+}
+
+// Tokens returns the enrolment tokens, newest first, without their texts, which nobody keeps.
+func (a *Admin) Tokens(ctx context.Context) ([]Enrolment, error) {
+	rows, err := a.b.store.EnrolmentTokens(ctx, a.b.org, 1000)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Enrolment, len(rows))
+	for i, r := range rows {
+		out[i] = Enrolment{ID: r.ID, Site: r.Site, Expires: r.Expires.UTC(), Used: r.UsedAt != nil}
+	}
+	return out, nil
+}
+
+// RevokeToken makes a token useless.
+func (a *Admin) RevokeToken(ctx context.Context, id uuid.UUID) error {
+	err := a.b.store.DeleteEnrolmentToken(ctx, a.b.org, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return fmt.Errorf("no unused token %s: `fluxora-hub token list` shows them; an agent that used it is shut out by `fluxora-hub agent revoke`", id)
+	}
+	return err
+}
+
+// RevokeAgent shuts an agent out for good. A running hub ends its session within seconds.
+func (a *Admin) RevokeAgent(ctx context.Context, id uuid.UUID) error {
+	err := a.b.store.RevokeAgent(ctx, a.b.org, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return fmt.Errorf("no agent %s: `GET /v1/agents` lists them", id)
+	}
+	return err
+}
+
+// RotateAPIToken makes a new token for the REST interface and makes the one before useless within seconds.
+func (a *Admin) RotateAPIToken(ctx context.Context) (string, error) {
+	token, digest := api.NewToken()
+	id, err := uuid.NewV7()
+	if err != nil {
+		return "", err
+	}
+	return token, a.b.store.ReplaceAPITokens(ctx, a.b.org, id, digest[:])
+}
+
+// firstToken makes a token for the REST interface when there is none, and prints it, once.
+func firstToken(ctx context.Context, b *base) (string, error) {
+	token, digest := api.NewToken()
+	id, err := uuid.NewV7()
+	if err != nil {
+		return "", err
+	}
+	stored, err := b.store.PutFirstAPIToken(ctx, b.org, id, digest[:sha256.Size])
+	if err != nil || !stored {
+		return "", err
+	}
+	fmt.Fprintf(b.o.Out, "API token (shown only now; `fluxora-hub api-token rotate` makes another): %s\n", token)
+	return token, nil
+}
+
+// Training is how a training ended or how far it is.
+type Training struct {
+	Run     uuid.UUID        `json:"run"`
+	State   string           `json:"state"`
+	Stage   string           `json:"stage,omitempty"`
+	Percent float64          `json:"percent"`
+	Attempt int              `json:"attempt"`
+	Outcome string           `json:"outcome,omitempty"`
+	Reason  string           `json:"reason,omitempty"`
+	Model   *uuid.UUID       `json:"model,omitempty"`
+	Scores  []registry.Score `json:"scores,omitempty"`
+}
+
+// Train asks for a training, or joins the one that is under way, calls watch with each change and returns its end. Without a
+// running hub it works the training itself.
+func (a *Admin) Train(ctx context.Context, resolution time.Duration, watch func(Training)) (Training, error) {
+	if !a.b.beside && a.b.private != nil {
+		trainer, err := newTrainer(a.b, nil, nil)
+		if err != nil {
+			return Training{}, err
+		}
+		if err := trainer.Start(ctx); err != nil {
+			return Training{}, err
+		}
+		defer func() { _ = trainer.Stop(context.WithoutCancel(ctx)) }()
+	}
+	run, _, err := a.b.asker.Train(ctx, a.b.org, resolution, jobs.CauseDemand)
+	if err != nil {
+		return Training{}, err
+	}
+	var bad error
+	end, err := a.b.asker.Follow(ctx, a.b.org, run, 200*time.Millisecond, func(r store.TrainingRun) {
+		t, err := trainingOf(r)
+		bad = errors.Join(bad, err)
+		watch(t)
+	})
+	if err != nil {
+		return Training{}, err
+	}
+	t, err := trainingOf(end)
+	return t, errors.Join(bad, err)
+}
+
+func trainingOf(r store.TrainingRun) (Training, error) {
+	scores, err := registry.DecodeScores(r.Scores)
+	return Training{Run: r.ID, State: r.State, Stage: r.Stage, Percent: r.Percent, Attempt: r.Attempt, Outcome: r.Outcome, Reason: r.Reason,
+		Model: r.Model, Scores: scores}, err
+}
+
+// Backtest measures the active model beside the baselines and returns the scores and a table of them.
+func (a *Admin) Backtest(ctx context.Context, resolution time.Duration) ([]registry.Score, string, error) {
+	active, err := a.b.registry.Active(ctx, a.b.org, resolution)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, "", fmt.Errorf("there is no active model of resolution %s: `fluxora-hub train` makes one", resolution)
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	return newEngine(a.b).Backtest(ctx, a.b.org, resolution, active, func(string, float64) {})
+}
+
+// RollBack makes the previous model active again and returns its id.
+func (a *Admin) RollBack(ctx context.Context, resolution time.Duration, reason string) (uuid.UUID, error) {
+	return a.b.registry.RollBack(ctx, a.b.org, resolution, reason)
+}
+
+func newEngine(b *base) *jobs.Engine {
+	t := b.o.Config.Training
+	return &jobs.Engine{Store: b.store, History: t.History, Threads: t.Threads, Rounds: t.Rounds}
+}
+
+func newTrainer(b *base, schedule *jobs.Schedule, done func(outcome string, took time.Duration)) (*jobs.Trainer, error) {
+	return jobs.NewTrainer(jobs.TrainerOptions{Store: b.store, Pool: b.store.Pool(), Registry: b.registry, Learner: newEngine(b), Schedule: schedule,
+		Timeout: b.o.Config.Training.Timeout, Log: b.o.Log.With("component", "training"), Now: b.o.Now, Done: done})
+}

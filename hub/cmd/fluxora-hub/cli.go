@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"fluxora.dev/hub/app"
+)
+
+// cli is the command line.
+type cli struct {
+	Config      string            `short:"c" placeholder:"FILE" help:"Settings file (YAML); else the variable FLUXORA_HUB_CONFIG names it."`
+	Set         map[string]string `short:"s" placeholder:"KEY=VALUE" mapsep:"none" help:"Change a setting, as --set http.listen=:8420. May be repeated. FLUXORA_HUB_HTTP_LISTEN does the same."`
+	DataDir     string            `placeholder:"DIR" help:"Where the hub keeps its data (data_dir)."`
+	DatabaseURL string            `name:"database-url" placeholder:"URL" help:"Postgres to use instead of a private one (database.url)."`
+	HTTP        string            `name:"http" placeholder:"ADDR" help:"Where the REST interface listens (http.listen)."`
+	Uplink      string            `placeholder:"ADDR" help:"Where agents connect (uplink.listen)."`
+	JSON        bool              `name:"json" help:"Print for machines."`
+	CheckConfig bool              `help:"Check the settings and exit."`
+
+	Serve    serveCmd    `cmd:"" default:"withargs" help:"Run the hub (the default)."`
+	Migrate  migrateCmd  `cmd:"" help:"Bring the database up to date and exit."`
+	Train    trainCmd    `cmd:"" help:"Train a model now and follow it to the decision."`
+	Backtest backtestCmd `cmd:"" help:"Measure the active model beside the baselines."`
+	Model    struct {
+		RollBack rollBackCmd `cmd:"" help:"Make the previous model active again."`
+	} `cmd:"" help:"Models."`
+	Token struct {
+		Create tokenCreateCmd `cmd:"" help:"Make a token with which one agent can enrol, once."`
+		List   tokenListCmd   `cmd:"" help:"List tokens."`
+		Revoke tokenRevokeCmd `cmd:"" help:"Make an unused token useless."`
+	} `cmd:"" help:"Enrolment tokens."`
+	Agent struct {
+		Revoke agentRevokeCmd `cmd:"" help:"Shut an agent out."`
+	} `cmd:"" help:"Agents."`
+	APIToken struct {
+		Rotate apiTokenRotateCmd `cmd:"" help:"Make a new token and the one before useless."`
+	} `cmd:"" name:"api-token" help:"The token of the REST interface."`
+	OpenAPI openAPICmd `cmd:"" name:"openapi" help:"Print the OpenAPI document of the REST interface."`
+	Version versionCmd `cmd:"" help:"Print the version."`
+}
+
+// path returns the settings file, empty for none.
+func (c *cli) path(env []string) (string, error) {
+	if c.Config != "" {
+		return c.Config, nil
+	}
+	for _, e := range env {
+		if v, ok := strings.CutPrefix(e, app.EnvConfig+"="); ok {
+			return v, nil
+		}
+	}
+	return "", nil
+}
+
+// flags returns the settings given on the command line.
+func (c *cli) flags() map[string]string {
+	out := map[string]string{}
+	for k, v := range c.Set {
+		out[k] = v
+	}
+	for k, v := range map[string]string{"data_dir": c.DataDir, "database.url": c.DatabaseURL, "http.listen": c.HTTP, "uplink.listen": c.Uplink} {
+		if v != "" {
+			out[k] = v
+		}
+	}
+	return out
+}
+
+// invocation is what every command gets.
+type invocation struct {
+	ctx    context.Context
+	o      app.Options
+	stdout io.Writer
+	json   bool
+}
+
+// print writes v as JSON for machines, or what text writes for people.
+func (i *invocation) print(v any, text func(io.Writer)) error {
+	if i.json {
+		e := json.NewEncoder(i.stdout)
+		e.SetIndent("", "  ")
+		return e.Encode(v)
+	}
+	w := tabwriter.NewWriter(i.stdout, 0, 0, 2, ' ', 0)
+	text(w)
+	return w.Flush()
+}
+
+// admin runs fn with access to the database.
+func (i *invocation) admin(fn func(*app.Admin) error) (err error) {
+	a, err := app.OpenAdmin(i.ctx, i.o)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if e := a.Close(); err == nil && e != nil {
+			err = fmt.Errorf("close: %w", e)
+		}
+	}()
+	return fn(a)
+}

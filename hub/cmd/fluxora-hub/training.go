@@ -1,0 +1,84 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/google/uuid"
+
+	"fluxora.dev/hub/app"
+)
+
+type trainCmd struct {
+	Resolution time.Duration `help:"Resolution to train for; that of site.resolution without it."`
+}
+
+func (c trainCmd) Run(i *invocation) error {
+	return i.admin(func(a *app.Admin) error {
+		end, err := a.Train(i.ctx, resolutionOr(c.Resolution, i), func(t app.Training) {
+			if !i.json && t.State == "running" {
+				fmt.Fprintf(i.stdout, "%3.0f %%  %s\n", t.Percent, t.Stage)
+			}
+		})
+		if err != nil {
+			return err
+		}
+		if err := i.print(end, func(w io.Writer) {
+			scores(w, end.Scores)
+			fmt.Fprintf(w, "%s: %s\n", end.Outcome, end.Reason)
+		}); err != nil {
+			return err
+		}
+		if end.State == "failed" {
+			return fmt.Errorf("training failed after %d attempts: %s", end.Attempt, end.Reason)
+		}
+		return nil
+	})
+}
+
+type backtestCmd struct {
+	Resolution time.Duration `help:"Resolution of the model; that of site.resolution without it."`
+}
+
+func (c backtestCmd) Run(i *invocation) error {
+	return i.admin(func(a *app.Admin) error {
+		s, table, err := a.Backtest(i.ctx, resolutionOr(c.Resolution, i))
+		if err != nil {
+			return err
+		}
+		return i.print(s, func(w io.Writer) { fmt.Fprint(w, table) })
+	})
+}
+
+type rollBackCmd struct {
+	Resolution time.Duration `help:"Resolution of the model; that of site.resolution without it."`
+	Reason     string        `default:"rolled back by hand" help:"Kept with the model that is retired."`
+}
+
+func (c rollBackCmd) Run(i *invocation) error {
+	return i.admin(func(a *app.Admin) error {
+		id, err := a.RollBack(i.ctx, resolutionOr(c.Resolution, i), c.Reason)
+		if err != nil {
+			return err
+		}
+		return i.print(map[string]uuid.UUID{"active": id}, func(w io.Writer) { fmt.Fprintf(w, "model %s is active again\n", id) })
+	})
+}
+
+func resolutionOr(d time.Duration, i *invocation) time.Duration {
+	if d == 0 {
+		return i.o.Config.Site.Resolution
+	}
+	return d
+}
+
+func scores(w io.Writer, ss []app.Score) {
+	if len(ss) == 0 {
+		return
+	}
+	fmt.Fprintln(w, "\tMASE\tnMAE %\tpinball %\tcovers %\tof\tbias %")
+	for _, s := range ss {
+		fmt.Fprintf(w, "%s\t%.3f\t%.1f\t%.2f\t%.1f\t%.0f\t%+.1f\n", s.Contender, s.MASE, 100*s.NMAE, 100*s.NPinball, 100*s.Coverage, 100*s.Nominal, 100*s.Bias)
+	}
+}

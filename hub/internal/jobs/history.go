@@ -1,0 +1,69 @@
+package jobs
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"fluxora.dev/hub/internal/store"
+	"fluxora.dev/hub/internal/train"
+	"fluxora.dev/shared/feature"
+	"fluxora.dev/shared/meter"
+)
+
+// mostIntervals bounds the histories held in memory at once: 16 million take 128 MB.
+const mostIntervals = 16 << 20
+
+// load reads the histories of an organisation at a resolution, of each point the latest part that is no longer than most. When
+// they are more than fit, every second, third… point is left out, the same ones each time. It also returns how many
+// intervals there are in the store.
+func load(ctx context.Context, st *store.Store, org uuid.UUID, resolution, most time.Duration, progress Progress) (train.Dataset, int64, error) {
+	points, err := st.TrainingPoints(ctx, org, resolution)
+	if err != nil {
+		return train.Dataset{}, 0, err
+	}
+	var all, wanted int64
+	for i, p := range points {
+		all += int64(p.To.Sub(p.From) / resolution)
+		points[i].From = max(p.From, p.To.Add(-most))
+		wanted += int64(p.To.Sub(points[i].From) / resolution)
+	}
+	every := 1 + int(wanted/mostIntervals)
+	var d train.Dataset
+	zones := map[string]*time.Location{}
+	for i := 0; i < len(points); i += every {
+		p := points[i]
+		zone, ok := zones[p.Zone]
+		if !ok {
+			if zone, err = time.LoadLocation(p.Zone); err != nil {
+				return d, all, fmt.Errorf("load history of point %s: %w", p.Point, err)
+			}
+			zones[p.Zone] = zone
+		}
+		from, to := p.From.Floor(resolution), p.To.Floor(resolution)
+		intervals, err := st.Intervals(ctx, org, p.Point, meter.Register(p.Register), from, to)
+		if err != nil {
+			return d, all, err
+		}
+		h, err := feature.NewHistory(intervals, from, to, resolution, zone)
+		if err != nil {
+			return d, all, fmt.Errorf("load history of point %s: %w", p.Point, err)
+		}
+		if len(h.Energy) > 0 {
+			d.Points = append(d.Points, train.Point{ID: p.Point.String(), Register: meter.Register(p.Register), History: h})
+		}
+		progress("reading history", 10*float64(i+1)/float64(len(points)))
+	}
+	return d, all, nil
+}
+
+// originStride is a day and an hour, so that origins fall on all hours of the day.
+const originStride = 25 * time.Hour
+
+// lastDays returns where the last days begin that an active model is measured on.
+func lastDays(d train.Dataset) meter.Millis {
+	from, to := d.Range()
+	return to.Add(-min(14*24*time.Hour, to.Sub(from)/4)).Floor(time.Hour)
+}

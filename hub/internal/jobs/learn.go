@@ -1,0 +1,83 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"fluxora.dev/hub/internal/backtest"
+	"fluxora.dev/hub/internal/registry"
+	"fluxora.dev/hub/internal/store"
+	"fluxora.dev/hub/internal/train"
+	"fluxora.dev/hub/internal/train/gbdt"
+	"fluxora.dev/shared/model"
+)
+
+// Engine is the Learner that lets boosted trees compete with the active model and the baselines.
+type Engine struct {
+	Store   *store.Store
+	History time.Duration // at most this much of each point is learnt from
+	Threads int           // 0: as many as processors
+	Rounds  int           // boosting rounds; 0: the default of package gbdt
+}
+
+// Learn implements Learner.
+func (e *Engine) Learn(ctx context.Context, org uuid.UUID, resolution time.Duration, active *model.Artifact, progress Progress) (Result, error) {
+	d, intervals, err := load(ctx, e.Store, org, resolution, e.History, progress)
+	res := Result{Intervals: intervals}
+	if err != nil {
+		return res, err
+	}
+	if len(d.Points) == 0 {
+		return res, fmt.Errorf("%w: there are no intervals of resolution %s", ErrNothing, resolution)
+	}
+	params := train.Params{Threads: e.Threads}
+	if e.Rounds > 0 {
+		params.Trees = gbdt.Defaults()
+		params.Trees.Trees = e.Rounds
+	}
+	out, err := backtest.Contest(ctx, d, params, active, func(stage string, share float64) { progress(stage, 10+85*share) })
+	if errors.Is(err, train.ErrTooLittle) || errors.Is(err, backtest.ErrNothing) {
+		return res, fmt.Errorf("%w: %w", ErrNothing, err)
+	}
+	if err != nil {
+		return res, err
+	}
+	res.Artifact, res.Scores, res.Better, res.Reason = out.Artifact, scoresOf(out.Report), out.Better, out.Reason
+	return res, nil
+}
+
+// Backtest measures the active model beside the baselines on the latest part of the history, and returns the scores and the
+// table of them for people.
+func (e *Engine) Backtest(ctx context.Context, org uuid.UUID, resolution time.Duration, active *model.Artifact, progress Progress) ([]registry.Score, string, error) {
+	d, _, err := load(ctx, e.Store, org, resolution, e.History, progress)
+	if err != nil {
+		return nil, "", err
+	}
+	if len(d.Points) == 0 {
+		return nil, "", fmt.Errorf("%w: there are no intervals of resolution %s", ErrNothing, resolution)
+	}
+	progress("backtest", 10)
+	contenders := append([]backtest.Contender{backtest.Artifact(backtest.Active, active, active.Levels)}, backtest.Baselines(active.Levels)...)
+	report, err := backtest.Run(ctx, d, contenders, backtest.Options{From: lastDays(d), Stride: originStride, Levels: active.Levels, Threads: e.Threads})
+	if err != nil {
+		return nil, "", err
+	}
+	table := report.String()
+	if active.TrainedTo > report.From {
+		table += fmt.Sprintf("The model has learnt from intervals up to %s, so it has seen some of what it is measured on here.\n", active.TrainedTo)
+	}
+	return scoresOf(report), table, nil
+}
+
+func scoresOf(r backtest.Report) []registry.Score {
+	out := make([]registry.Score, len(r.Scores))
+	for i, s := range r.Scores {
+		out[i] = registry.Score{Contender: s.Name, Model: s.Model, MASE: s.MASE, NMAE: s.NMAE, NPinball: s.NPinball,
+			Coverage: s.Coverage, Nominal: s.Nominal, Bias: s.Bias, Points: r.Points, Folds: r.Folds}
+	}
+	return out
+}

@@ -1,0 +1,73 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+// Fleet is the state of everything in the database, over all organisations, for the operator's metrics.
+type Fleet struct {
+	Readings, Duplicates, Corrections int64
+	Underived                         int64         // batches whose intervals are not computed yet
+	DeriveLag                         time.Duration // age of the oldest of them
+	DeriveFailing                     int64         // sites
+	Agents, Revoked, Silent           int64
+	Backlog                           int64            // readings that agents said they hold unacked
+	Quarantined                       map[string]int64 // by reason
+	Models                            map[string]int64 // by state
+	Active                            []ActiveScores
+}
+
+// ActiveScores is the backtest of an active model.
+type ActiveScores struct {
+	Org        uuid.UUID
+	Resolution time.Duration
+	Scores     json.RawMessage
+}
+
+// Fleet reads the state of everything.
+func (s *Store) Fleet(ctx context.Context) (Fleet, error) {
+	f := Fleet{Quarantined: map[string]int64{}, Models: map[string]int64{}}
+	var lag float64
+	ask := &pgx.Batch{}
+	ask.Queue(`select coalesce(sum(readings), 0)::bigint from site_arrival`).QueryRow(func(r pgx.Row) error { return r.Scan(&f.Readings) })
+	ask.Queue(`select coalesce(sum(duplicates), 0)::bigint, coalesce(sum(corrections), 0)::bigint, count(*) filter (where failures > 0) from site_derived`).
+		QueryRow(func(r pgx.Row) error { return r.Scan(&f.Duplicates, &f.Corrections, &f.DeriveFailing) })
+	ask.Queue(`select count(*), coalesce(extract(epoch from clock_timestamp() - min(b.received_at)), 0)::float8
+		from site_derived d join batch b on b.org_id = d.org_id and b.site_id = d.site_id and b.arrival > d.derived`).
+		QueryRow(func(r pgx.Row) error { return r.Scan(&f.Underived, &lag) })
+	ask.Queue(`select count(*), count(*) filter (where revoked_at is not null), coalesce(sum(pending) filter (where revoked_at is null), 0)::bigint,
+			count(*) filter (where revoked_at is null and coalesce(seen_at, enrolled_at) < now() - interval '1 hour') from agent`).
+		QueryRow(func(r pgx.Row) error { return r.Scan(&f.Agents, &f.Revoked, &f.Backlog, &f.Silent) })
+	ask.Queue(`select reason, count(*) from quarantine group by reason`).Query(countInto(f.Quarantined))
+	ask.Queue(`select state, count(*) from model group by state`).Query(countInto(f.Models))
+	ask.Queue(`select org_id, resolution_ms, scores from model where state = 'active'`).Query(func(rows pgx.Rows) error {
+		var a ActiveScores
+		var ms int64
+		_, err := pgx.ForEachRow(rows, []any{&a.Org, &ms, &a.Scores}, func() error {
+			a.Resolution = time.Duration(ms) * time.Millisecond
+			f.Active = append(f.Active, ActiveScores{a.Org, a.Resolution, append(json.RawMessage(nil), a.Scores...)})
+			return nil
+		})
+		return err
+	})
+	if err := s.pool.SendBatch(ctx, ask).Close(); err != nil {
+		return Fleet{}, fmt.Errorf("read the fleet's state: %w", err)
+	}
+	f.DeriveLag = max(0, time.Duration(lag*float64(time.Second)))
+	return f, nil
+}
+
+func countInto(m map[string]int64) func(pgx.Rows) error {
+	return func(rows pgx.Rows) error {
+		var key string
+		var n int64
+		_, err := pgx.ForEachRow(rows, []any{&key, &n}, func() error { m[key] = n; return nil })
+		return err
+	}
+}
