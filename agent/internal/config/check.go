@@ -44,6 +44,7 @@ func (c *Config) Check(report func(key, format string, args ...any)) {
 	if c.HTTP.Listen != "" {
 		checkAddress(report, "http.listen", c.HTTP.Listen)
 	}
+	checkFile(report, "http.token_file", c.HTTP.TokenFile)
 	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level) {
 		report("log.level", "%q: want debug, info, warn or error", c.Log.Level)
 	}

@@ -97,7 +97,8 @@ type Hub struct {
 
 // HTTP is the agent's local interface.
 type HTTP struct {
-	Listen string `yaml:"listen"` // address:port; empty for none
+	Listen    string `yaml:"listen"`     // address:port; empty for none
+	TokenFile string `yaml:"token_file"` // a file that holds the bearer token; needed to listen beyond loopback
 }
 
 // Log is how much is said.
