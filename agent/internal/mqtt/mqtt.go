@@ -55,6 +55,7 @@ type Options struct {
 	Filters  []string    // what is subscribed to, with QoS 1
 
 	WillTopic string // retained "online" and, when the agent is gone, "offline" are kept here; empty for neither
+	OnConnect func() // called after each connect, once subscribed; it must not block
 	Log       *slog.Logger
 
 	MinPause, MaxPause time.Duration // between attempts to connect; default 500 ms and 30 s
@@ -182,6 +183,9 @@ func (c *Client) connect(ctx context.Context) error {
 	}
 	c.setConnected(true, nil)
 	c.o.Log.Info("connected to the broker", "broker", c.o.URL)
+	if c.o.OnConnect != nil {
+		c.o.OnConnect()
+	}
 	return nil
 }
 
