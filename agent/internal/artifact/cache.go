@@ -48,7 +48,7 @@ type Cache struct {
 
 	mu       sync.Mutex
 	index    index
-	bytes    map[string][]byte // of the versions held, by id
+	bytes    map[[sha256.Size]byte][]byte // of the versions held, by digest
 	reported map[wire.ModelState]bool
 }
 
@@ -63,7 +63,7 @@ func Open(o Options) (*Cache, error) {
 	}
 	c := &Cache{
 		o: o, wanted: make(chan []wire.ModelVersion, 1), changed: make(chan struct{}, 1),
-		bytes: make(map[string][]byte), reported: make(map[wire.ModelState]bool),
+		bytes: make(map[[sha256.Size]byte][]byte), reported: make(map[wire.ModelState]bool),
 	}
 	var err error
 	if c.index, err = readIndex(o.Dir); err != nil {
@@ -86,7 +86,7 @@ func Open(o Options) (*Cache, error) {
 			}
 			continue
 		}
-		c.bytes[v.ID] = b
+		c.bytes[v.SHA256] = b
 	}
 	if err := c.index.write(o.Dir); err != nil {
 		return nil, fmt.Errorf("write the index of models: %w", err)
@@ -154,7 +154,7 @@ func (c *Cache) held(which func(*index) *wire.ModelVersion) (Model, bool) {
 	if v == nil {
 		return Model{}, false
 	}
-	return Model{v.ID, c.bytes[v.ID]}, true
+	return Model{v.ID, c.bytes[v.SHA256]}, true
 }
 
 // Changed receives after Active or Previous changed.

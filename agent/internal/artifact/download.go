@@ -54,13 +54,16 @@ func (c *Cache) follow(ctx context.Context, from Fetcher, announced []wire.Model
 func (c *Cache) obtain(ctx context.Context, from Fetcher, v wire.ModelVersion) error {
 	c.mu.Lock()
 	_, refused := c.index.refused(v)
-	held := c.bytes[v.ID] != nil
+	held := c.bytes[v.SHA256] != nil
 	c.mu.Unlock()
-	if refused || held {
+	if refused {
 		return nil
 	}
 	if err := model.Verify(c.o.Key(), v.SHA256, v.Signature); err != nil {
 		return c.refuse(v, err)
+	}
+	if held {
+		return nil
 	}
 	b, resumed, err := c.download(ctx, from, v)
 	if err != nil {
@@ -80,7 +83,7 @@ func (c *Cache) obtain(ctx context.Context, from Fetcher, v wire.ModelVersion) e
 		return fmt.Errorf("save: %w", err)
 	}
 	c.mu.Lock()
-	c.bytes[v.ID] = b
+	c.bytes[v.SHA256] = b
 	c.mu.Unlock()
 	c.o.Log.Info("model downloaded", "model", v.ID, "family", v.Family, "bytes", len(b))
 	return nil
@@ -116,10 +119,7 @@ func (c *Cache) download(ctx context.Context, from Fetcher, v wire.ModelVersion)
 		if err := errors.Join(err, f.Close()); err != nil {
 			return nil, false, err
 		}
-		if uint64(len(b)) < v.Size {
-			// The hub has no more: what it has is not what it announced. The digest will tell.
-			resumed = resumed && len(b) > 0
-		}
+		// Fewer than announced, when the hub has no more: the digest will tell that too.
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, false, err
@@ -146,7 +146,13 @@ func (c *Cache) point(announced []wire.ModelVersion) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	next := c.index
-	has := func(i int) bool { return i < len(announced) && c.bytes[announced[i].ID] != nil }
+	has := func(i int) bool {
+		if i >= len(announced) || c.bytes[announced[i].SHA256] == nil {
+			return false
+		}
+		_, refused := next.refused(announced[i])
+		return !refused
+	}
 	switch {
 	case has(0) && has(1):
 		next.Active, next.Previous = &announced[0], &announced[1]
@@ -168,9 +174,9 @@ func (c *Cache) point(announced []wire.ModelVersion) error {
 		return fmt.Errorf("write the index of models: %w", err)
 	}
 	c.index = next
-	for id := range c.bytes {
-		if !(next.Active != nil && next.Active.ID == id || next.Previous != nil && next.Previous.ID == id) {
-			delete(c.bytes, id)
+	for digest := range c.bytes {
+		if !(next.Active != nil && next.Active.SHA256 == digest || next.Previous != nil && next.Previous.SHA256 == digest) {
+			delete(c.bytes, digest)
 		}
 	}
 	select {

@@ -62,10 +62,11 @@ func (s *sender) next() (b wire.Batch, ok bool, err error) {
 	case total(left) > s.fresh:
 		// The lane starts at the atom that holds this sequence.
 		from := end - min(s.fresh, end-1)
-		r, _ := firstWithin(left, 0, end)
+		r := left[len(left)-1]
 		for _, x := range left {
-			if x.First <= from && from < x.End {
+			if from < x.End {
 				r = x
+				break
 			}
 		}
 		b, ok, err = s.read(r, max(from, r.First))

@@ -26,8 +26,10 @@ const (
 
 // session is one Sync. All of it belongs to one goroutine; another only receives.
 type session struct {
-	c      *Client
-	stream uplinkv1.UplinkService_SyncClient
+	c        *Client
+	stream   uplinkv1.UplinkService_SyncClient
+	incoming <-chan *uplinkv1.SyncResponse
+	failed   <-chan error // why nothing more comes in
 
 	sender   sender
 	declared map[meter.SeriesID]bool
@@ -79,13 +81,13 @@ func (c *Client) session(ctx context.Context) (progress bool, err error) {
 		}
 	}()
 
-	s := &session{c: c, stream: stream, declared: make(map[meter.SeriesID]bool)}
-	if err := s.open(ctx, incoming, failed); err != nil {
+	s := &session{c: c, stream: stream, incoming: incoming, failed: failed, declared: make(map[meter.SeriesID]bool)}
+	if err := s.open(ctx); err != nil {
 		return false, err
 	}
 	c.setConn(conn)
 	defer c.setConn(nil)
-	err = s.run(ctx, conn, incoming, failed)
+	err = s.run(ctx, conn)
 	return s.progress, err
 }
 
@@ -97,7 +99,7 @@ func (c *Client) setConn(conn *grpc.ClientConn) {
 }
 
 // open says hello and takes in what the hub has.
-func (s *session) open(ctx context.Context, incoming <-chan *uplinkv1.SyncResponse, failed <-chan error) error {
+func (s *session) open(ctx context.Context) error {
 	store := s.c.o.Store
 	// Pending is read before Next, which only grows, so that pending < next.
 	pending := store.Pending()
@@ -105,13 +107,13 @@ func (s *session) open(ctx context.Context, incoming <-chan *uplinkv1.SyncRespon
 		Version: s.c.o.Version, Epoch: store.Epoch(), Pending: pending, Next: store.Next(),
 		Now: meter.MillisOf(s.c.o.Now()), ConfigRevision: s.c.o.ConfigRevision(),
 	}
-	if err := s.send(&uplinkv1.SyncRequest{Message: &uplinkv1.SyncRequest_Hello{Hello: wire.EncodeHello(hello)}}, failed); err != nil {
+	if err := s.send(&uplinkv1.SyncRequest{Message: &uplinkv1.SyncRequest_Hello{Hello: wire.EncodeHello(hello)}}); err != nil {
 		return err
 	}
 	timeout := time.NewTimer(helloTimeout)
 	defer timeout.Stop()
 	select {
-	case m := <-incoming:
+	case m := <-s.incoming:
 		switch m := m.GetMessage().(type) {
 		case *uplinkv1.SyncResponse_ComeBack:
 			return comeBack(wire.DecodeComeBack(m.ComeBack))
@@ -130,7 +132,7 @@ func (s *session) open(ctx context.Context, incoming <-chan *uplinkv1.SyncRespon
 		default:
 			return fmt.Errorf("%w: the hub answers hello with %T", wire.ErrInvalid, m)
 		}
-	case err := <-failed:
+	case err := <-s.failed:
 		return err
 	case <-timeout.C:
 		return errors.New("the hub does not answer hello")
@@ -140,7 +142,7 @@ func (s *session) open(ctx context.Context, incoming <-chan *uplinkv1.SyncRespon
 }
 
 // run sends what there is to send and takes what comes, until the session ends.
-func (s *session) run(ctx context.Context, conn *grpc.ClientConn, incoming <-chan *uplinkv1.SyncResponse, failed <-chan error) error {
+func (s *session) run(ctx context.Context, conn *grpc.ClientConn) error {
 	tick := time.NewTicker(s.c.o.ReportEvery)
 	defer tick.Stop()
 	renewal := newRenewal(s.c.o.Identity, s.c.o.Now, s.c.o.Log)
@@ -152,16 +154,16 @@ func (s *session) run(ctx context.Context, conn *grpc.ClientConn, incoming <-cha
 	for {
 		// Acks make room, so they are taken before more is sent.
 		select {
-		case m := <-incoming:
+		case m := <-s.incoming:
 			if err := s.take(m); err != nil {
 				return err
 			}
 			continue
-		case err := <-failed:
+		case err := <-s.failed:
 			return endOf(err)
 		default:
 		}
-		sent, err := s.sendNext(failed)
+		sent, err := s.sendNext()
 		if err != nil {
 			return err
 		}
@@ -170,9 +172,9 @@ func (s *session) run(ctx context.Context, conn *grpc.ClientConn, incoming <-cha
 		}
 		s.c.status.inFlight(s.sender.readings)
 		select {
-		case m := <-incoming:
+		case m := <-s.incoming:
 			err = s.take(m)
-		case err := <-failed:
+		case err := <-s.failed:
 			return endOf(err)
 		case <-s.c.o.Store.Changed():
 		case <-tick.C:
@@ -193,7 +195,7 @@ func (s *session) run(ctx context.Context, conn *grpc.ClientConn, incoming <-cha
 }
 
 // sendNext sends a report if there is one, or else a batch if there is one and the window has room.
-func (s *session) sendNext(failed <-chan error) (sent bool, err error) {
+func (s *session) sendNext() (sent bool, err error) {
 	if s.reported == nil && s.lookOut {
 		s.lookOut = false
 		r, err := s.c.o.Outbox.NextReport()
@@ -204,22 +206,22 @@ func (s *session) sendNext(failed <-chan error) (sent bool, err error) {
 			s.reports++
 			r.ID = s.reports
 			s.reported = &r
-			return true, s.send(&uplinkv1.SyncRequest{Message: &uplinkv1.SyncRequest_Report{Report: wire.EncodeReport(r)}}, failed)
+			return true, s.send(&uplinkv1.SyncRequest{Message: &uplinkv1.SyncRequest_Report{Report: wire.EncodeReport(r)}})
 		}
 	}
 	b, ok, err := s.sender.next()
 	if err != nil || !ok {
 		return false, err
 	}
-	if err := s.declare(b, failed); err != nil {
+	if err := s.declare(b); err != nil {
 		return false, err
 	}
 	s.sender.sent(b, time.Now())
-	return true, s.send(&uplinkv1.SyncRequest{Message: &uplinkv1.SyncRequest_Batch{Batch: wire.EncodeBatch(b)}}, failed)
+	return true, s.send(&uplinkv1.SyncRequest{Message: &uplinkv1.SyncRequest_Batch{Batch: wire.EncodeBatch(b)}})
 }
 
 // declare sends every series known by now if b uses one that this session has not declared.
-func (s *session) declare(b wire.Batch, failed <-chan error) error {
+func (s *session) declare(b wire.Batch) error {
 	known := true
 	for _, block := range b.Blocks {
 		known = known && s.declared[block.Series]
@@ -242,7 +244,7 @@ func (s *session) declare(b wire.Batch, failed <-chan error) error {
 	for len(fresh) > 0 {
 		n := min(len(fresh), wire.MaxSeries)
 		m := &uplinkv1.SyncRequest{Message: &uplinkv1.SyncRequest_Declaration{Declaration: wire.EncodeDeclaration(fresh[:n])}}
-		if err := s.send(m, failed); err != nil {
+		if err := s.send(m); err != nil {
 			return err
 		}
 		fresh = fresh[n:]
@@ -313,15 +315,18 @@ func (s *session) take(m *uplinkv1.SyncResponse) error {
 	return nil
 }
 
-// send sends m. When the stream is broken, Send says only EOF; the reason comes from the receiver.
-func (s *session) send(m *uplinkv1.SyncRequest, failed <-chan error) error {
+// send sends m. When the stream is broken, Send says only EOF; the reason comes from the receiver, behind what the hub said
+// before.
+func (s *session) send(m *uplinkv1.SyncRequest) error {
 	err := s.stream.Send(m)
-	if errors.Is(err, io.EOF) {
+	for errors.Is(err, io.EOF) {
 		select {
-		case err = <-failed:
+		case m := <-s.incoming:
+			if err := s.take(m); err != nil {
+				return err
+			}
+		case err := <-s.failed:
 			return endOf(err)
-		case <-time.After(helloTimeout):
-			return errClosed
 		}
 	}
 	return err

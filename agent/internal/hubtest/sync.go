@@ -1,0 +1,161 @@
+package hubtest
+
+import (
+	"errors"
+	"fmt"
+
+	uplinkv1 "fluxora.dev/proto/fluxora/uplink/v1"
+	"fluxora.dev/proto/wire"
+)
+
+// SendAway is an error of the hooks that makes the hub send ComeBack.
+type SendAway wire.ComeBack
+
+func (s SendAway) Error() string { return "come back" }
+
+// Sync implements uplinkv1.UplinkServiceServer.
+func (h *Hub) Sync(stream uplinkv1.UplinkService_SyncServer) error {
+	if err := verified(stream.Context()); err != nil {
+		return err
+	}
+	err := h.sync(stream)
+	var away SendAway
+	if errors.As(err, &away) {
+		return stream.Send(&uplinkv1.SyncResponse{Message: &uplinkv1.SyncResponse_ComeBack{ComeBack: wire.EncodeComeBack(wire.ComeBack(away))}})
+	}
+	return err
+}
+
+func (h *Hub) sync(stream uplinkv1.UplinkService_SyncServer) error {
+	tell := make(chan struct{}, 1)
+	incoming := make(chan *uplinkv1.SyncRequest)
+	failed := make(chan error, 1)
+	go func() {
+		for {
+			m, err := stream.Recv()
+			if err != nil {
+				failed <- err
+				return
+			}
+			select {
+			case incoming <- m:
+			case <-stream.Context().Done():
+				return
+			}
+		}
+	}()
+	h.mu.Lock()
+	h.sessions++
+	h.tellAgain[tell] = true
+	h.mu.Unlock()
+	defer func() {
+		h.mu.Lock()
+		delete(h.tellAgain, tell)
+		h.mu.Unlock()
+	}()
+	for {
+		select {
+		case m := <-incoming:
+			if h.OnMessage != nil {
+				if err := h.OnMessage(m); err != nil {
+					return err
+				}
+			}
+			answers, err := h.answer(m)
+			if err != nil {
+				return err
+			}
+			for _, a := range answers {
+				if err := stream.Send(a); err != nil {
+					return err
+				}
+			}
+		case <-tell:
+			h.mu.Lock()
+			answers := h.announcements()
+			h.mu.Unlock()
+			for _, a := range answers {
+				if err := stream.Send(a); err != nil {
+					return err
+				}
+			}
+		case err := <-failed:
+			return err
+		}
+	}
+}
+
+// announcements returns what is told at the start and at Announce. h.mu is held.
+func (h *Hub) announcements() []*uplinkv1.SyncResponse {
+	return []*uplinkv1.SyncResponse{
+		{Message: &uplinkv1.SyncResponse_Config{Config: wire.EncodeSiteConfig(h.config)}},
+		{Message: &uplinkv1.SyncResponse_Models{Models: wire.EncodeModels(h.models)}},
+	}
+}
+
+func (h *Hub) answer(m *uplinkv1.SyncRequest) ([]*uplinkv1.SyncResponse, error) {
+	switch m := m.GetMessage().(type) {
+	case *uplinkv1.SyncRequest_Hello:
+		if _, err := wire.DecodeHello(m.Hello); err != nil {
+			return nil, err
+		}
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		w := wire.Welcome{Received: h.got(), MaxInFlight: h.MaxInFlight}
+		return append([]*uplinkv1.SyncResponse{
+			{Message: &uplinkv1.SyncResponse_Welcome{Welcome: wire.EncodeWelcome(w)}},
+		}, h.announcements()...), nil
+	case *uplinkv1.SyncRequest_Declaration:
+		ss, err := wire.DecodeDeclaration(m.Declaration)
+		if err != nil {
+			return nil, err
+		}
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		for _, s := range ss {
+			if old, ok := h.declared[s.ID]; ok && old != s.Series {
+				return nil, fmt.Errorf("series %d declared as %v and %v", s.ID, old, s.Series)
+			}
+			h.declared[s.ID] = s.Series
+		}
+		return nil, nil
+	case *uplinkv1.SyncRequest_Batch:
+		b, err := wire.DecodeBatch(m.Batch)
+		if err != nil {
+			return nil, err
+		}
+		if h.BeforeCommit != nil {
+			if err := h.BeforeCommit(b); err != nil {
+				return nil, err
+			}
+		}
+		h.mu.Lock()
+		overlap, err := h.commit(b)
+		got := h.got()
+		h.mu.Unlock()
+		if err != nil {
+			return nil, err
+		}
+		if h.AfterCommit != nil {
+			if err := h.AfterCommit(b); err != nil {
+				return nil, err
+			}
+		}
+		if overlap {
+			o := wire.Overlap{Range: b.Range(), Received: got}
+			return []*uplinkv1.SyncResponse{{Message: &uplinkv1.SyncResponse_Overlap{Overlap: wire.EncodeOverlap(o)}}}, nil
+		}
+		a := wire.Ack{Range: b.Range(), Cursor: got.Cursor}
+		return []*uplinkv1.SyncResponse{{Message: &uplinkv1.SyncResponse_Ack{Ack: wire.EncodeAck(a)}}}, nil
+	case *uplinkv1.SyncRequest_Report:
+		r, err := wire.DecodeReport(m.Report)
+		if err != nil {
+			return nil, err
+		}
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.reports = append(h.reports, r)
+		return []*uplinkv1.SyncResponse{{Message: &uplinkv1.SyncResponse_ReportAck{ReportAck: &uplinkv1.ReportAck{Id: r.ID}}}}, nil
+	}
+	return nil, fmt.Errorf("unknown message %T", m.GetMessage())
+}
