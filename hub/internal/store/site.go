@@ -92,12 +92,13 @@ func (s *Store) EnsureSite(ctx context.Context, org uuid.UUID, site Site) (Site,
 		if err := tx.QueryRow(ctx, `select site_id from site where org_id = $1 and name = $2`, org, site.Name).Scan(&site.ID); err != nil {
 			return err
 		}
-		for _, t := range []string{"site_arrival", "site_derived"} {
-			if _, err := tx.Exec(ctx, `insert into `+t+` (org_id, site_id) values ($1, $2) on conflict do nothing`, org, site.ID); err != nil {
-				return err
-			}
+		if _, err := tx.Exec(ctx, `insert into site_arrival (org_id, site_id) values ($1, $2) on conflict do nothing`, org, site.ID); err != nil {
+			return err
 		}
-		return nil
+		_, err = tx.Exec(ctx, `
+			insert into site_derived (org_id, site_id, zone, resolution_ms)
+			select org_id, site_id, zone, resolution_ms from site where org_id = $1 and site_id = $2 on conflict do nothing`, org, site.ID)
+		return err
 	})
 	if err != nil {
 		return Site{}, fmt.Errorf("ensure site %s: %w", site.Name, err)

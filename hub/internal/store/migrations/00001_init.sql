@@ -207,6 +207,8 @@ create table site_arrival (
 create table site_derived (
     org_id      uuid not null,
     site_id     uuid not null,
+    zone        text not null,                           -- that intervals and rollups were made with; when the site's
+    resolution_ms bigint not null,                       -- own differ, everything is made anew
     derived     bigint not null default 0,               -- arrivals up to here are in the intervals
     merged      bigint not null default 0,               -- arrivals up to here are in level 1, and gone from level 0
     readings    bigint not null default 0,               -- derived
@@ -214,7 +216,7 @@ create table site_derived (
     corrections bigint not null default 0,               -- of them, those that replaced another value
     unmerged    bigint not null default 0,               -- readings derived and still in level 0
     derived_at  timestamptz not null default '-infinity',
-    merged_at   timestamptz not null default now(),
+    merged_at   timestamptz not null default clock_timestamp(),
     failures    int not null default 0,                  -- in a row
     failed_at   timestamptz,
     failure     text not null default '',                -- the last one
