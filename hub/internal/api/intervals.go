@@ -119,19 +119,22 @@ func (s *server) span(in *intervalsQuery) (from, to time.Time, err error) {
 			return from, to, err
 		}
 		from, to = time.Unix(at.From, 0), time.Unix(at.To, 0)
-	} else {
-		if from, to = in.From, in.To; to.IsZero() {
-			to = s.now().Truncate(time.Second).Add(time.Second)
+		if from.Before(earliest) || to.After(latest) || !from.Before(to) {
+			return from, to, notOurs(in.Cursor)
 		}
-		if from.IsZero() {
-			from = to.Add(-defaultSpan)
-		}
+		return from, to, nil
+	}
+	if from, to = in.From, in.To; to.IsZero() {
+		to = s.now().Truncate(time.Second).Add(time.Second)
+	}
+	if from.IsZero() {
+		from = to.Add(-defaultSpan)
 	}
 	switch {
-	case from.Before(earliest) || from.After(latest):
-		err = invalid("from", from, "want an instant from 1970 to 2200")
 	case to.Before(earliest) || to.After(latest):
 		err = invalid("to", to, "want an instant from 1970 to 2200")
+	case from.Before(earliest) || from.After(latest):
+		err = invalid("from", from, "want an instant from 1970 to 2200")
 	case !from.Before(to):
 		err = invalid("to", to, "want an instant after from, which is "+from.Format(time.RFC3339))
 	}

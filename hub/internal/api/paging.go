@@ -3,6 +3,8 @@ package api
 import (
 	"encoding/base64"
 	"encoding/json"
+
+	"fluxora.dev/shared/meter"
 )
 
 // Page asks for a part of a list.
@@ -30,9 +32,23 @@ func decodeCursor(cursor string, v any) error {
 		err = json.Unmarshal(b, v)
 	}
 	if err != nil {
-		return invalid("cursor", cursor, "is no cursor of this list: want the member next of the page before, unchanged")
+		return notOurs(cursor)
 	}
 	return nil
+}
+
+// checkNames refuses a cursor that was made by hand, of names that cannot be.
+func checkNames(cursor string, names ...string) error {
+	for _, n := range names {
+		if cursor != "" && meter.CheckName("name", n) != nil {
+			return notOurs(cursor)
+		}
+	}
+	return nil
+}
+
+func notOurs(cursor string) error {
+	return invalid("cursor", cursor, "is no cursor of this list: want the member next of the page before, unchanged")
 }
 
 // cut shortens a list that was asked for with one row more than the page holds, and says whether there is a next page.

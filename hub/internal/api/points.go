@@ -61,7 +61,7 @@ type pointAnswer struct{ Body Point }
 
 type pointsQuery struct {
 	Page
-	Site string `query:"site" maxLength:"64" doc:"name of a site; only its points"`
+	Site string `query:"site" pattern:"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$" doc:"name of a site; only its points"`
 }
 
 type pointQuery struct {
@@ -75,6 +75,9 @@ func (s *server) registerPoints(api huma.API) {
 		func(ctx context.Context, in *pointsQuery) (*pointsAnswer, error) {
 			var after pointCursor
 			if err := decodeCursor(in.Cursor, &after); err != nil {
+				return nil, err
+			}
+			if err := checkNames(in.Cursor, after.Site, after.Name); err != nil {
 				return nil, err
 			}
 			rows, err := s.store.PointRows(ctx, org(ctx), in.Site, after.Site, after.Name, in.Limit+1)

@@ -35,6 +35,9 @@ func (s *server) registerSites(api huma.API) {
 		if err := decodeCursor(in.Cursor, &after); err != nil {
 			return nil, err
 		}
+		if err := checkNames(in.Cursor, after); err != nil {
+			return nil, err
+		}
 		rows, err := s.store.SiteRows(ctx, org(ctx), after, in.Limit+1)
 		if err != nil {
 			return nil, s.fault(ctx, err, "")
