@@ -63,8 +63,13 @@ func (h History) Check() error {
 // End returns the end of the last interval.
 func (h History) End() meter.Millis { return h.Start.Add(time.Duration(len(h.Energy)) * h.Resolution) }
 
-// Index returns the number of the interval that starts at t. It may lie outside the history.
-func (h History) Index(t meter.Millis) int { return int(t.Sub(h.Start) / h.Resolution) }
+// Index returns the number of the interval that holds t. It may lie outside the history; in the zero History it is 0.
+func (h History) Index(t meter.Millis) int {
+	if h.Resolution <= 0 {
+		return 0
+	}
+	return int(t.Sub(h.Start) / h.Resolution)
+}
 
 // At returns the energy of the interval that starts at t, in Wh, and NaN when it is not known.
 func (h History) At(t meter.Millis) float64 {
