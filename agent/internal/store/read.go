@@ -218,6 +218,11 @@ func (s *Store) Readings(from uint64, atLeast int) (rs []meter.Reading, next uin
 // Scan calls fn with the readings of a series whose instant is in [from, to), in order of arrival, until fn returns an
 // error, which Scan returns.
 func (s *Store) Scan(series meter.SeriesID, from, to meter.Millis, fn func(meter.Reading) error) error {
+	return s.ScanBelow(s.Next(), series, from, to, fn)
+}
+
+// ScanBelow is Scan over the atoms that begin below sequence end.
+func (s *Store) ScanBelow(end uint64, series meter.SeriesID, from, to meter.Millis, fn func(meter.Reading) error) error {
 	s.mu.Lock()
 	var firsts []uint64
 	for _, g := range s.segments {
@@ -229,6 +234,9 @@ func (s *Store) Scan(series meter.SeriesID, from, to meter.Millis, fn func(meter
 	for _, first := range firsts {
 		var rs []meter.Reading
 		_, err := s.atoms(first, func(a atom) bool {
+			if a.first >= end {
+				return false
+			}
 			for _, b := range a.blocks {
 				if b.Series != series {
 					continue

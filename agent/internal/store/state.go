@@ -108,8 +108,8 @@ func (s *Store) loadState(tx *bbolt.Tx) error {
 	if s.acked, err = decodeRanges(b.Get(keyAcked)); err != nil {
 		return err
 	}
-	if s.lost, s.lostOld, err = decodeLost(b.Get(keyLost)); err != nil {
-		return fmt.Errorf("%w: lost ranges: %w", errDamaged, err)
+	if err := s.decodeLosses(b.Get(keyLost)); err != nil {
+		return err
 	}
 	if err := readSeries(tx.Bucket(bucketSeries), s.series); err != nil {
 		return err
@@ -124,6 +124,7 @@ func (s *Store) loadState(tx *bbolt.Tx) error {
 func (s *Store) forgetState() {
 	s.epoch, s.next, s.applied, s.flushed, s.acked, s.lost, s.lostOld = 0, 1, 1, 0, nil, nil, 0
 	clear(s.series)
+	clear(s.trimmed)
 	clear(s.latest)
 	s.quar = quarantineState{Next: 1, Sent: 1, Oldest: 1}
 }
@@ -249,7 +250,7 @@ func (s *Store) flush(more func(tx *bbolt.Tx) error) error {
 	}
 	s.dirty = dirty{series: make(map[meter.SeriesID]bool), forecasts: make(map[pointRegister]bool)}
 	head := []Entry{{keyEpoch, sequenceKey(s.epoch)}, {keyNext, sequenceKey(s.next)}, {keyAcked, s.acked.encode()}}
-	lost, err := encodeLost(s.lost, s.lostOld)
+	lost, err := s.encodeLosses()
 	counts := s.quar
 	head = append(head, Entry{keyLost, lost})
 	defs := maps.Clone(s.series)

@@ -75,8 +75,9 @@ type Store struct {
 	next     uint64
 	acked    ranges
 	lost     []Lost
-	lostOld  uint64     // readings in lost ranges that were acked and dropped from the list
-	segments []*segment // ascending; the last one is active
+	trimmed  map[meter.SeriesID]meter.Millis // see Trimmed
+	lostOld  uint64                          // readings in lost ranges that were acked and dropped from the list
+	segments []*segment                      // ascending; the last one is active
 	series   map[meter.SeriesID]meter.Series
 	ids      map[meter.Series]meter.SeriesID
 	applied  uint64 // derived state holds every sequence below it
@@ -115,7 +116,7 @@ func Open(dir string, o Options) (*Store, error) {
 	s := &Store{
 		dir: dir, o: o, segmentSize: min(16<<20, o.MaxBytes/16/pageSize*pageSize), changed: make(chan struct{}, 1),
 		series: make(map[meter.SeriesID]meter.Series), ids: make(map[meter.Series]meter.SeriesID),
-		setAside: make(map[string]int64), latest: make(map[pointRegister]*storedForecast), next: 1, applied: 1,
+		trimmed: make(map[meter.SeriesID]meter.Millis), setAside: make(map[string]int64), latest: make(map[pointRegister]*storedForecast), next: 1, applied: 1,
 		dirty: dirty{series: make(map[meter.SeriesID]bool), forecasts: make(map[pointRegister]bool)},
 	}
 	s.subscribers = []chan struct{}{s.changed}
@@ -278,6 +279,9 @@ func (s *Store) findGaps() {
 	}
 	for _, r := range have.without(Range{1, s.next}) {
 		s.lose(Lost{Range: r, Why: "damaged"})
+		for id := range s.series { // which were in it is not known
+			s.trimmed[id] = max(s.trimmed[id], meter.MillisOf(s.o.Now()))
+		}
 	}
 }
 

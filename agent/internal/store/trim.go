@@ -60,10 +60,11 @@ func (s *Store) dropDamaged(g *segment, why error) {
 	s.putAside(g.path, why)
 }
 
-// loseSegment records what of g the hub has not got. The caller holds mu.
+// loseSegment records that g is gone, and what of it the hub has not got. The caller holds mu.
 func (s *Store) loseSegment(g *segment, why string) {
 	l := Lost{Why: why}
-	for _, sp := range g.Series {
+	for id, sp := range g.Series {
+		s.trimmed[id] = max(s.trimmed[id], sp.To)
 		if l.To == 0 && l.From == 0 {
 			l.From, l.To = sp.From, sp.To
 		}
@@ -73,6 +74,15 @@ func (s *Store) loseSegment(g *segment, why string) {
 		l.Range = r
 		s.lose(l)
 	}
+}
+
+// Trimmed returns the last instant of a series that was in a segment which is gone: the log holds everything after it.
+// Without such a segment it returns false.
+func (s *Store) Trimmed(id meter.SeriesID) (meter.Millis, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at, ok := s.trimmed[id]
+	return at, ok
 }
 
 // remove takes g off the list; the file stays. The caller holds mu.
@@ -178,23 +188,28 @@ func (s *Store) Trim() error {
 	return s.trim(0)
 }
 
-func encodeLost(ls []Lost, old uint64) ([]byte, error) {
-	return json.Marshal(struct {
-		Lost []Lost
-		Old  uint64
-	}{ls, old})
+// losses is what is kept of segments that are gone.
+type losses struct {
+	Lost    []Lost
+	Old     uint64
+	Trimmed map[meter.SeriesID]meter.Millis
 }
 
-func decodeLost(b []byte) (ls []Lost, old uint64, err error) {
+func (s *Store) encodeLosses() ([]byte, error) {
+	return json.Marshal(losses{s.lost, s.lostOld, s.trimmed})
+}
+
+func (s *Store) decodeLosses(b []byte) error {
 	if len(b) == 0 {
-		return nil, 0, nil
+		return nil
 	}
-	var v struct {
-		Lost []Lost
-		Old  uint64
+	var l losses
+	if err := json.Unmarshal(b, &l); err != nil {
+		return fmt.Errorf("%w: lost ranges: %w", errDamaged, err)
 	}
-	err = json.Unmarshal(b, &v)
-	return v.Lost, v.Old, err
+	s.lost, s.lostOld = l.Lost, l.Old
+	maps.Copy(s.trimmed, l.Trimmed)
+	return nil
 }
 
 // roomFor returns the active segment with room for size bytes, beginning a new one and trimming as needed.
