@@ -19,6 +19,9 @@ import (
 	"fluxora.dev/shared/meter"
 )
 
+// ErrNotForecast says that a target is not to be forecast, because another register tells more of its point.
+var ErrNotForecast = errors.New("not forecast")
+
 // Target is what is forecast: the energy of one register of one point.
 type Target struct {
 	Point    string
@@ -167,10 +170,15 @@ func (s *Schedule) Make(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if _, err := s.one(ctx, t, origin); err != nil && !errors.Is(err, forecast.ErrNoHistory) && ctx.Err() == nil {
+		if _, err := s.one(ctx, t, origin); err != nil && !expected(err) && ctx.Err() == nil {
 			s.log.Error("no forecast", "point", t.Point, "origin", origin, "error", err)
 		}
 	}
+}
+
+// expected reports whether an error is part of ordinary life.
+func expected(err error) bool {
+	return errors.Is(err, forecast.ErrNoHistory) || errors.Is(err, ErrNotForecast)
 }
 
 func (s *Schedule) next() (Target, meter.Millis, bool) {
@@ -194,6 +202,8 @@ func (s *Schedule) one(ctx context.Context, t Target, origin meter.Millis) (fore
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
+	case errors.Is(err, ErrNotForecast):
+		return f, err
 	case errors.Is(err, forecast.ErrNoHistory):
 		s.stats.NoHistory++
 		return f, err

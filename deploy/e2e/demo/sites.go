@@ -203,19 +203,29 @@ func (d *demo) agentPort(s *site) error {
 
 // startBridge starts the site's bridge.
 func (d *demo) startBridge(parts *lifecycle.Group, s *site) error {
-	args := []string{
-		"--site", s.name, "--broker", fmt.Sprintf("tcp://127.0.0.1:%d", d.o.BrokerPort),
-		"--username", d.user, "--password-file", d.path("mqtt-password"),
-		"--data-dir", d.path("sites", s.name, "bridge"),
-		"--backfill", fmt.Sprint(d.o.Backfill), "--every", "5s",
+	dir := d.path("sites", s.name)
+	replay := fmt.Sprintf("  profiles: [%s]\n  count: %d\n", s.profile, s.points)
+	if s.profile == "" {
+		replay = fmt.Sprintf("  file: %s\n  meters: [%s]\n", d.o.Data, strings.Join(s.meters, ", "))
 	}
-	if s.profile != "" {
-		args = append(args, "--profile", s.profile, "--count", fmt.Sprint(s.points))
-	} else {
-		args = append(args, "--file", d.o.Data, "--meters", strings.Join(s.meters, ","))
+	config := filepath.Join(dir, "bridge.yaml")
+	text := fmt.Sprintf(`# Written by the demo.
+site: %s
+data_dir: %s
+mqtt:
+  url: tcp://127.0.0.1:%d
+  username: %s
+  password_file: %s
+  max_inflight: 200
+replay:
+%s  backfill: %d
+  every: 5s
+`, s.name, filepath.Join(dir, "bridge"), d.o.BrokerPort, d.user, d.path("mqtt-password"), replay, d.o.Backfill)
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		return fmt.Errorf("write the bridge's settings: %w", err)
 	}
 	s.bridge = &stage.Process{
-		Name: "bridge of " + s.name, Path: d.program("fluxora-bridge"), Args: args,
+		Name: "bridge of " + s.name, Path: d.program("fluxora-bridge"), Args: []string{"--config", config},
 		Log: d.path("logs", "bridge-"+s.name+".log"),
 	}
 	if err := s.bridge.Start(); err != nil {

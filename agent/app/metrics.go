@@ -1,0 +1,80 @@
+package app
+
+import (
+	"fluxora.dev/agent/internal/status"
+	"fluxora.dev/shared/forecast"
+)
+
+// metrics is everything that the agent exports; docs/metrics.md explains each to those who watch a fleet.
+func (a *agent) metrics() []status.Metric {
+	counter := func(name, help string, fn func() float64) status.Metric {
+		return status.Metric{Name: name, Help: help, Values: status.One(fn)}
+	}
+	gauge := func(name, help string, fn func() float64) status.Metric {
+		return status.Metric{Name: name, Help: help, Gauge: true, Values: status.One(fn)}
+	}
+	ms := []status.Metric{
+		counter("messages_total", "MQTT messages taken in.", func() float64 { return float64(a.ingest.Stats().Messages) }),
+		counter("readings_total", "Readings stored durably.", func() float64 { return float64(a.ingest.Stats().Readings) }),
+		counter("duplicates_total", "Readings that were there already, with the same value.", func() float64 { return float64(a.ingest.Stats().Repeats) }),
+		{
+			Name: "refused_total", Help: "Messages and readings put into quarantine, by reason.", Labels: []string{"reason"},
+			Values: func() (vs []status.Value) {
+				for reason, n := range a.ingest.Stats().Refused {
+					vs = append(vs, status.Value{Labels: []string{string(reason)}, V: float64(n)})
+				}
+				return vs
+			},
+		},
+		counter("commits_total", "Group commits of readings.", func() float64 { return float64(a.ingest.Stats().Commits) }),
+		counter("commit_failures_total", "Group commits that had to be tried again.", func() float64 { return float64(a.ingest.Stats().Failures) }),
+		counter("commit_seconds_total", "Time spent in group commits.", func() float64 { return a.ingest.Stats().CommitTime.Seconds() }),
+
+		counter("ledger_received_total", "Readings ever given a sequence in this epoch: delivered + evicted + pending.", func() float64 { return float64(a.store.Ledger().Received) }),
+		counter("ledger_delivered_total", "Readings that the hub has committed.", func() float64 { return float64(a.store.Ledger().Delivered) }),
+		counter("ledger_evicted_total", "Readings lost to the byte cap or to damage before the hub had them.", func() float64 { return float64(a.store.Ledger().Evicted) }),
+		gauge("ledger_pending", "Readings that wait for the hub.", func() float64 { return float64(a.store.Ledger().Pending) }),
+		gauge("store_bytes", "Size of all files of the store.", func() float64 { return float64(a.store.Bytes()) }),
+		gauge("store_max_bytes", "Byte cap of the store.", func() float64 { return float64(a.config.Store.MaxBytes) }),
+		gauge("quarantine_messages", "Messages kept in quarantine.", func() float64 { return float64(a.store.QuarantineStats().Kept) }),
+		counter("quarantine_dropped_total", "Quarantined messages deleted for lack of room before the hub had them.", func() float64 { return float64(a.store.QuarantineStats().Dropped) }),
+
+		gauge("broker_connected", "1 while connected to the MQTT broker.", func() float64 { return truth(a.mqtt.Stats().Connected) }),
+		counter("broker_connects_total", "Connections made to the MQTT broker.", func() float64 { return float64(a.mqtt.Stats().Connects) }),
+
+		{
+			Name: "forecasts_total", Help: "Forecasts made, by the rung they stand on.", Labels: []string{"rung"},
+			Values: func() (vs []status.Value) {
+				made := a.schedule.Stats().Made
+				for _, rung := range forecast.Rungs() {
+					vs = append(vs, status.Value{Labels: []string{string(rung)}, V: float64(made[rung])})
+				}
+				return vs
+			},
+		},
+		counter("forecasts_without_history_total", "Origins from which nothing could be said for want of history.", func() float64 { return float64(a.schedule.Stats().NoHistory) }),
+		counter("forecast_failures_total", "Forecasts that could not be made or kept.", func() float64 { return float64(a.schedule.Stats().Failed) }),
+		gauge("forecasts_unpublished", "Forecasts that wait for the MQTT broker.", func() float64 { return float64(a.schedule.Stats().Waiting) }),
+		gauge("forecast_seconds", "Time that the latest forecast took.", func() float64 { return a.schedule.Stats().Took.Seconds() }),
+	}
+	if a.uplink == nil {
+		return ms
+	}
+	return append(ms,
+		gauge("hub_connected", "1 while a session with the hub is open.", func() float64 { return truth(a.uplink.Status().Connected) }),
+		counter("hub_sessions_total", "Sessions begun with the hub.", func() float64 { return float64(a.uplink.Status().Sessions) }),
+		counter("hub_failures_total", "Sessions with the hub that failed.", func() float64 { return float64(a.uplink.Status().Failures) }),
+		counter("hub_acked_total", "Readings acked by the hub since the start.", func() float64 { return float64(a.uplink.Status().Acked) }),
+		gauge("hub_in_flight", "Readings sent to the hub and not acked.", func() float64 { return float64(a.uplink.Status().InFlight) }),
+		counter("hub_sent_bytes_total", "Bytes of messages sent to the hub, compressed.", func() float64 { return float64(a.uplink.Status().BytesSent) }),
+		gauge("hub_clock_offset_seconds", "This clock minus the hub's.", func() float64 { return a.uplink.Status().ClockOffset.Seconds() }),
+		gauge("certificate_expires_seconds", "When the agent's certificate expires, in Unix seconds.", func() float64 { return float64(a.identity.NotAfter().Unix()) }),
+	)
+}
+
+func truth(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
