@@ -33,11 +33,21 @@ func serve(group *lifecycle.Group, listen string, p *publish.Publisher) (string,
 		fmt.Fprintln(w, "ok")
 	})
 	s := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second}
-	group.OnStop("http", s.Shutdown)
-	group.Go("http", func(context.Context) error {
+	group.Go("http", func(ctx context.Context) error {
+		stopped := make(chan struct{})
+		stop := context.AfterFunc(ctx, func() {
+			defer close(stopped)
+			bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+			defer cancel()
+			if s.Shutdown(bounded) != nil {
+				s.Close()
+			}
+		})
 		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			stop()
 			return err
 		}
+		<-stopped
 		return nil
 	})
 	return l.Addr().String(), nil

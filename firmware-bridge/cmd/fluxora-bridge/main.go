@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -53,11 +54,18 @@ func main() {
 	var f flags
 	k := kong.Parse(&f, kong.Name("fluxora-bridge"), kong.Description("Publishes the readings of meters over MQTT."),
 		kong.Vars{"version": version})
-	config, err := app.LoadConfig(settings.Source{Path: f.Config, Env: os.Environ(), Flags: given(k)})
-	if f.List && config.Site == "" { // a list needs no site
-		flags := given(k)
-		flags["site"] = "list"
-		config, err = app.LoadConfig(settings.Source{Path: f.Config, Env: os.Environ(), Flags: flags})
+	set, names := given(k)
+	if f.List && set["site"] == "" {
+		set["site"] = "list" // a list needs no site
+	}
+	config, err := app.LoadConfig(settings.Source{Path: f.Config, Env: os.Environ(), Flags: set})
+	var wrong settings.Problems
+	if errors.As(err, &wrong) { // settings names flags after their keys
+		for i, p := range wrong {
+			if name, ok := names[p.Key]; ok {
+				wrong[i].Place = "flag --" + name
+			}
+		}
 	}
 	if err == nil && (f.List || f.CheckConfig) {
 		var lines []string
@@ -77,15 +85,15 @@ func main() {
 	}
 }
 
-// given returns the settings that stand on the command line, by key.
-func given(k *kong.Context) map[string]string {
-	out := map[string]string{}
+// given returns the settings that stand on the command line, and the names of their flags, by key.
+func given(k *kong.Context) (set, names map[string]string) {
+	set, names = map[string]string{}, map[string]string{}
 	for _, f := range k.Flags() {
 		if v, ok := f.Target.Interface().(*string); ok && v != nil && f.Tag.Get("key") != "" {
-			out[f.Tag.Get("key")] = *v
+			set[f.Tag.Get("key")], names[f.Tag.Get("key")] = *v, f.Name
 		}
 	}
-	return out
+	return set, names
 }
 
 func logger(c app.Log) *slog.Logger {
