@@ -3,7 +3,6 @@ package jobs
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -32,7 +31,7 @@ const (
 const (
 	maxAttempts = 4
 	trainQueue  = "train"
-	firstRetry  = 15 * time.Second // doubled with each attempt
+	discardPoll = 50 * time.Millisecond
 )
 
 // Args names one training. Organisation and resolution make it unique among the unfinished ones.
@@ -87,9 +86,32 @@ func NewAsker(st *store.Store, pool *pgxpool.Pool, log *slog.Logger) (*Asker, er
 // Train asks for a training and returns the id of its run. When one is unfinished already, that one's run is returned and
 // fresh is false.
 func (a *Asker) Train(ctx context.Context, org uuid.UUID, resolution time.Duration, cause string) (run uuid.UUID, fresh bool, err error) {
+	for {
+		if run, fresh, err = a.train(ctx, org, resolution, cause); err != nil {
+			return uuid.Nil, false, fmt.Errorf("ask for training: %w", err)
+		}
+		if fresh {
+			return run, true, nil
+		}
+		r, err := a.store.TrainingRun(ctx, org, run)
+		if err != nil {
+			return uuid.Nil, false, fmt.Errorf("ask for training: %w", err)
+		}
+		if r.State != "failed" {
+			return run, false, nil
+		}
+		select { // the queue is about to discard the job of a run that failed
+		case <-ctx.Done():
+			return uuid.Nil, false, context.Cause(ctx)
+		case <-time.After(discardPoll):
+		}
+	}
+}
+
+func (a *Asker) train(ctx context.Context, org uuid.UUID, resolution time.Duration, cause string) (run uuid.UUID, fresh bool, err error) {
 	id, err := uuid.NewV7()
 	if err != nil {
-		return uuid.Nil, false, fmt.Errorf("ask for training: %w", err)
+		return uuid.Nil, false, err
 	}
 	err = pgx.BeginFunc(ctx, a.pool, func(tx pgx.Tx) error {
 		res, err := a.client.InsertTx(ctx, tx, Args{Org: org, ResolutionMs: resolution.Milliseconds(), Run: id}, nil)
@@ -107,10 +129,7 @@ func (a *Asker) Train(ctx context.Context, org uuid.UUID, resolution time.Durati
 		run, fresh = id, true
 		return a.store.PutTrainingRun(ctx, tx, org, id, resolution, cause)
 	})
-	if err != nil {
-		return uuid.Nil, false, fmt.Errorf("ask for training: %w", err)
-	}
-	return run, fresh, nil
+	return run, fresh, err
 }
 
 // Follow calls watch with the run whenever it has changed, until it is done or failed, and returns its end.
@@ -152,5 +171,3 @@ func (w warnings) Enabled(ctx context.Context, l slog.Level) bool {
 }
 func (w warnings) WithAttrs(as []slog.Attr) slog.Handler { return warnings{w.Handler.WithAttrs(as)} }
 func (w warnings) WithGroup(name string) slog.Handler    { return warnings{w.Handler.WithGroup(name)} }
-
-var errNothing = errors.New("nothing to learn from")

@@ -39,7 +39,7 @@ type Learner interface {
 }
 
 // ErrNothing says that there is too little to learn from.
-var ErrNothing = errNothing
+var ErrNothing = errors.New("nothing to learn from")
 
 // TrainerOptions is what a trainer needs.
 type TrainerOptions struct {
@@ -49,7 +49,8 @@ type TrainerOptions struct {
 	Learner  Learner
 	Schedule *Schedule     // its daily round is worked too; nil for none
 	Timeout  time.Duration // of one training
-	Beat     time.Duration // between signs of life; 5 s when 0
+	Beat     time.Duration // between signs of life, at most; 1 s when 0
+	Retry    time.Duration // before the second attempt, doubled with each further one; 15 s when 0
 	Log      *slog.Logger
 	Now      func() time.Time
 	Done     func(outcome string, took time.Duration) // called at the end of each training; may be nil
@@ -64,7 +65,10 @@ type Trainer struct {
 // NewTrainer returns a trainer that does not work yet.
 func NewTrainer(o TrainerOptions) (*Trainer, error) {
 	if o.Beat == 0 {
-		o.Beat = 5 * time.Second
+		o.Beat = time.Second
+	}
+	if o.Retry == 0 {
+		o.Retry = 15 * time.Second
 	}
 	if o.Done == nil {
 		o.Done = func(string, time.Duration) {}
@@ -118,7 +122,7 @@ func (w *worker) Timeout(*river.Job[Args]) time.Duration { return w.t.o.Timeout 
 
 // NextRetry waits longer after each attempt.
 func (w *worker) NextRetry(job *river.Job[Args]) time.Time {
-	return time.Now().Add(firstRetry << min(max(job.Attempt-1, 0), 8))
+	return time.Now().Add(w.t.o.Retry << min(max(job.Attempt-1, 0), 8))
 }
 
 // Work carries out one attempt.
@@ -137,7 +141,10 @@ func (w *worker) Work(ctx context.Context, job *river.Job[Args]) error {
 	end, err := w.t.train(ctx, a, beats.note)
 	stop()
 	if err == nil {
-		err = o.Store.FinishTrainingRun(ctx, a.Org, a.Run, end, o.Now().UTC())
+		err = o.Store.FinishTrainingRun(ctx, a.Org, a.Run, end, o.Now().UTC(), func(tx pgx.Tx) error {
+			_, err := river.JobCompleteTx[*riverpgxv5.Driver](ctx, tx, job)
+			return err
+		})
 	}
 	if err == nil {
 		log.InfoContext(ctx, "training ends", "outcome", end.Outcome, "reason", end.Reason, "took", o.Now().Sub(began))
@@ -162,7 +169,7 @@ func (w *worker) Work(ctx context.Context, job *river.Job[Args]) error {
 	}
 	log.ErrorContext(ctx, "training failed", "error", err)
 	o.Done("failed", o.Now().Sub(began))
-	return errors.Join(err, o.Store.FinishTrainingRun(late, a.Org, a.Run, end, o.Now().UTC()))
+	return errors.Join(err, o.Store.FinishTrainingRun(late, a.Org, a.Run, end, o.Now().UTC(), nil))
 }
 
 // train fits, measures and decides.
@@ -201,7 +208,7 @@ func (t *Trainer) train(ctx context.Context, a Args, progress Progress) (store.T
 	return end, err
 }
 
-// beats writes how far a training is every second or Beat, whichever is less, so that a trainer's death shows.
+// beats writes how far a training is at every Beat and new stage, so that people can watch and a trainer's death shows.
 type beats struct {
 	mu      sync.Mutex
 	stage   string
@@ -227,7 +234,7 @@ func newBeats(ctx context.Context, o TrainerOptions, a Args) (*beats, func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		tick := time.NewTicker(min(o.Beat, time.Second))
+		tick := time.NewTicker(o.Beat)
 		defer tick.Stop()
 		for {
 			select {

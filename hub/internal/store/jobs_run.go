@@ -94,13 +94,26 @@ func (s *Store) BeatTrainingRun(ctx context.Context, org, run uuid.UUID, stage s
 		where org_id = $1 and run_id = $2 and state = 'running'`, org, run, stage, percent)
 }
 
-// FinishTrainingRun stores how a run ended.
-func (s *Store) FinishTrainingRun(ctx context.Context, org, run uuid.UUID, r TrainingRun, now time.Time) error {
+// FinishTrainingRun stores how a run ended and does what within asks for in the same transaction, such as completing its job.
+func (s *Store) FinishTrainingRun(ctx context.Context, org, run uuid.UUID, r TrainingRun, now time.Time, within func(pgx.Tx) error) error {
 	if r.Scores == nil {
 		r.Scores = json.RawMessage("[]")
 	}
-	return s.changeRun(ctx, "finish", `update training_run set state = $3, stage = $4, percent = $5, outcome = $6, reason = $7, model_id = $8, scores = $9, finished_at = $10, intervals = $11
-		where org_id = $1 and run_id = $2`, org, run, r.State, r.Stage, r.Percent, r.Outcome, r.Reason, r.Model, r.Scores, now, r.Intervals)
+	err := s.inTx(ctx, func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, `update training_run set state = $3, stage = $4, percent = $5, outcome = $6, reason = $7, model_id = $8, scores = $9, finished_at = $10, intervals = $11
+			where org_id = $1 and run_id = $2`, org, run, r.State, r.Stage, r.Percent, r.Outcome, r.Reason, r.Model, r.Scores, now, r.Intervals)
+		if err == nil && tag.RowsAffected() == 0 {
+			err = ErrNotFound
+		}
+		if err == nil && within != nil {
+			err = within(tx)
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("finish training run %s: %w", run, err)
+	}
+	return nil
 }
 
 func (s *Store) changeRun(ctx context.Context, verb, sql string, args ...any) error {
