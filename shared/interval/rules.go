@@ -111,7 +111,7 @@ func (f fold) fallen(n Sample) int64 {
 			return e
 		}
 	} else if m == 0 {
-		for m = smallestModulus; m <= f.register; m *= 10 {
+		for m = smallestModulus; m <= f.register; m *= 10 { // ends: a counter is at most maxValue
 		}
 		if e := m - f.register + n.Value; f.register >= m-m/100 && n.Value <= m/100 && possible(e) {
 			f.tell(Rollover, n, e)

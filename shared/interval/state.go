@@ -104,7 +104,7 @@ func (s *State) check(reserved byte) error {
 		return errors.New("impossible reading")
 	case s.held && s.pending.At <= s.last.At || !s.held && s.pending != Sample{}:
 		return errors.New("impossible held reading")
-	case s.last.Value < 0 || s.pending.Value < 0 || s.base > s.register/1000 || s.last.Kind == meter.Counter && s.last.Value > s.register:
+	case s.last.Value < 0 || s.pending.Value < 0 || s.base > s.register/1000 || s.last.Kind == meter.Counter && (s.last.Value > s.register || s.register > maxValue):
 		return errors.New("impossible value")
 	case s.register < 0 || s.register > maxRegister || s.energy < 0 || s.energy > maxRegister || s.base < 0 || s.base > maxRegister:
 		return errors.New("impossible energy")
