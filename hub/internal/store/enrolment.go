@@ -94,6 +94,18 @@ func (s *Store) PutAgent(ctx context.Context, org, agent, site uuid.UUID, versio
 	return nil
 }
 
+// PutImporter returns the id under which imports send readings to a site. It holds no certificate, so nobody can come in
+// as it.
+func (s *Store) PutImporter(ctx context.Context, org, site uuid.UUID) (uuid.UUID, error) {
+	id := uuid.NewSHA1(site, []byte("import"))
+	_, err := s.pool.Exec(ctx, `
+		insert into agent (org_id, agent_id, site_id, source) values ($1, $2, $3, 'import') on conflict do nothing`, org, id, site)
+	if err != nil {
+		return uuid.Nil, fmt.Errorf("put importer: %w", err)
+	}
+	return id, nil
+}
+
 // PutCertificate keeps that the certificate with the given serial number (hex) was issued to the agent.
 func (s *Store) PutCertificate(ctx context.Context, org, agent uuid.UUID, serial string, notAfter time.Time) error {
 	_, err := s.pool.Exec(ctx, `

@@ -82,6 +82,7 @@ create table agent_certificate (
     created_at timestamptz not null default now(),
     primary key (org_id, agent_id, serial)
 );
+create unique index agent_certificate_holder on agent_certificate (agent_id, serial); -- who knocks says no organisation
 
 create table enrolment_token (
     org_id     uuid not null,
