@@ -68,5 +68,5 @@ func (a *Authority) ParseToken(signed string) (Token, error) {
 	if err != nil {
 		return Token{}, fmt.Errorf("%w: id %q", ErrToken, c.ID)
 	}
-	return Token{id, c.Org, c.Site, c.ExpiresAt.Time}, nil
+	return Token{id, c.Org, c.Site, c.ExpiresAt.UTC()}, nil
 }

@@ -1,0 +1,32 @@
+// Package ingest is the hub's side of the uplink: it lets agents in, takes what they send, and tells them what the hub has for
+// them.
+//
+// It knows gRPC, TLS and the order of messages. It must not know SQL (Store and Enrolment are what it sees of that) nor what
+// is made of readings. The conversation, what is durable at each message, and why nothing is lost or doubled are set down in
+// the agent's package uplink; what this side adds to keep its part:
+//
+//   - A batch is acked only after Store.CommitBatch has returned, and its record of what is committed moves in the same
+//     transaction. A commit under way is not stopped when its session breaks.
+//   - One agent has one live session. A newer one closes the older and waits until it is out of the store before it asks the
+//     store for the Welcome; so a Welcome is never behind a commit of this process. Behind that of another hub process it may
+//     be, which Overlap then mends.
+//   - Messages of a session are taken one at a time, in order, with one more being received meanwhile; flow control holds the
+//     agent back. So a session's memory is bounded by two messages of wire.MaxMessage, and all of it by MaxSessions.
+//
+// # Who may come in
+//
+//	Enrol           nobody's certificate, but a token that the authority signed, unexpired and unused (or used by the same key:
+//	                an answer may get lost); limited per address and in all
+//	Renew           an agent's valid certificate; the new one is for the same key
+//	Sync, Artifact  an agent's valid certificate
+//
+// A certificate is valid when TLS verified it against the authority, when it has not expired by now, and when the store knows
+// its serial number and has not revoked its agent. For a session that is checked at its start, every Options.Recheck, and at
+// once when Recheck is called. An agent is told why it is turned away in a few words; what fails inside the hub is
+// logged here and is "internal error" or "try again later" there.
+//
+// # Load
+//
+// No more than MaxSessions are open and no more than OpenPerSec are opened; who comes beyond is told ComeBack with a
+// random pause. When the server goes down it says ComeBack to everybody, finishes the commits under way, and closes.
+package ingest
