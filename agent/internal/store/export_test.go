@@ -13,7 +13,7 @@ func SetSchemaForTest(t testing.TB, path string, version uint64) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := db.Update(func(tx *bbolt.Tx) error { return tx.Bucket(bucketStore).Put(keySchema, sequenceKey(version)) }); err != nil {
+	if err := db.Update(func(tx *bbolt.Tx) error { return tx.Bucket(bucketStore).Put(keySchema, schemaValue(version)) }); err != nil {
 		t.Fatal(err)
 	}
 	if err := db.Close(); err != nil {

@@ -40,14 +40,25 @@ var (
 // checkSchema compares the schema version of a file with ours. It is where an older file would be upgraded, one version
 // after the other, inside the caller's write transaction; version 1 is the first, so there is nothing to do yet.
 func checkSchema(b *bbolt.Bucket) error {
-	v := uint64Of(b.Get(keySchema))
+	raw := b.Get(keySchema)
+	if len(raw) != 16 {
+		return fmt.Errorf("%w: no schema version", errDamaged)
+	}
+	v := uint64Of(raw[:8])
 	switch {
+	case v != ^uint64Of(raw[8:]):
+		return fmt.Errorf("%w: schema version %x", errDamaged, raw)
 	case v > schemaVersion:
 		return fmt.Errorf("%w: schema %d: this one knows up to %d; start the newer agent, or move the directory away", ErrNewerSchema, v, schemaVersion)
 	case v == 0:
 		return fmt.Errorf("%w: no schema version", errDamaged)
 	}
 	return nil
+}
+
+// schemaValue is a schema version and its complement, so that a flipped bit is not taken for a newer version.
+func schemaValue(v uint64) []byte {
+	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, v), ^v)
 }
 
 func uint64Of(b []byte) uint64 {

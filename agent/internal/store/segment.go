@@ -66,7 +66,7 @@ func createSegment(dir string, first, epoch uint64, size int64) (*segment, error
 			}
 		}
 		b := tx.Bucket(bucketStore)
-		if err := b.Put(keySchema, sequenceKey(schemaVersion)); err != nil {
+		if err := b.Put(keySchema, schemaValue(schemaVersion)); err != nil {
 			return err
 		}
 		return b.Put(keyEpoch, sequenceKey(epoch))

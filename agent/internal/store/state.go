@@ -46,7 +46,7 @@ func (s *Store) openState() error {
 				return err
 			}
 		}
-		return tx.Bucket(bucketStore).Put(keySchema, sequenceKey(schemaVersion))
+		return tx.Bucket(bucketStore).Put(keySchema, schemaValue(schemaVersion))
 	})
 	if e := db.Close(); err == nil {
 		err = e
