@@ -1,0 +1,237 @@
+package ingest_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"fluxora.dev/agent/internal/config"
+	"fluxora.dev/agent/internal/ingest"
+	"fluxora.dev/agent/internal/mqtt"
+	"fluxora.dev/agent/internal/mqtt/mqtttest"
+	"fluxora.dev/agent/internal/store"
+	"fluxora.dev/shared/meter"
+	"fluxora.dev/shared/topic"
+)
+
+// Environment of a child process of this test binary that takes readings in until it is killed.
+const (
+	childDir = "FLUXORA_INGEST_CHILD"
+	childURL = "FLUXORA_INGEST_URL"
+)
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(childDir); dir != "" {
+		in, err := start(dir, os.Getenv(childURL), 20)
+		if err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		<-in.done
+	}
+	os.Exit(m.Run())
+}
+
+// intake is the way of a reading through the agent: broker, ingest, store.
+type intake struct {
+	client *mqtt.Client
+	in     *ingest.Ingest
+	store  *store.Store
+	cancel context.CancelFunc
+	done   chan struct{}
+}
+
+func start(dir, url string, inflight int) (*intake, error) {
+	c := config.Default()
+	c.Site, c.MQTT.MaxInflight, c.Store.CommitWindow = "home", inflight, 200*time.Millisecond
+	s, err := store.Open(dir, store.Options{})
+	if err != nil {
+		return nil, err
+	}
+	in, err := ingest.New(s, ingest.Options{Config: c})
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	x := &intake{in: in, store: s, cancel: cancel, done: make(chan struct{})}
+	go func() {
+		defer close(x.done)
+		_ = in.Run(ctx)
+	}()
+	x.client = mqtt.New(mqtt.Options{URL: url, ClientID: "agent", Filters: in.Filters(), MinPause: 10 * time.Millisecond, MaxPause: 200 * time.Millisecond},
+		func(m mqtt.Message) { in.Take(ctx, m) })
+	x.client.Start()
+	return x, nil
+}
+
+func (x *intake) stop() {
+	x.cancel()
+	<-x.done
+	x.client.Stop(context.Background())
+	_ = x.store.Close()
+}
+
+// publisher publishes single readings with ascending values, several at once, each until the broker has it.
+type publisher struct {
+	client *mqtt.Client
+	began  time.Time
+	next   atomic.Int64
+	wg     sync.WaitGroup
+	stop   chan struct{}
+}
+
+func publish(t *testing.T, url string, workers int) *publisher {
+	p := &publisher{client: mqtt.New(mqtt.Options{URL: url, ClientID: "meters", MinPause: 10 * time.Millisecond, MaxPause: 200 * time.Millisecond}, func(mqtt.Message) {}),
+		began: time.Now().Add(-time.Hour).Truncate(time.Second), stop: make(chan struct{})}
+	p.client.Start()
+	for w := range workers {
+		p.wg.Go(func() {
+			for {
+				select {
+				case <-p.stop:
+					return
+				default:
+				}
+				n := p.next.Add(1)
+				payload := topic.EncodeReadings(nil, []topic.Payload{{At: meter.MillisOf(p.began) + meter.Millis(n), Value: n, Kind: meter.Counter}}, "")
+				for p.client.Publish(context.Background(), topic.ReadingTopic("home", fmt.Sprintf("p%d", w), meter.EnergyImport), payload, false) != nil {
+				}
+			}
+		})
+	}
+	t.Cleanup(func() { p.client.Stop(context.Background()) })
+	return p
+}
+
+// finish stops publishing and returns how many readings the broker has taken.
+func (p *publisher) finish() int64 {
+	close(p.stop)
+	p.wg.Wait()
+	return p.next.Load()
+}
+
+// waitFor returns once n different readings are stored, and wants each stored once.
+func waitFor(t *testing.T, s *store.Store, n int64) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); int64(s.Next()-1) < n; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d readings stored, want %d: some were lost", s.Next()-1, n)
+		}
+	}
+	rs, _, err := s.Readings(1, 1<<30)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := make(map[int64]bool)
+	for _, r := range rs {
+		if seen[r.Value] {
+			t.Fatalf("reading %d is stored twice", r.Value)
+		}
+		seen[r.Value] = true
+	}
+	if int64(len(seen)) != n {
+		t.Fatalf("%d different readings, want %d", len(seen), n)
+	}
+}
+
+func TestKilledUnderLoad(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	b := mqtttest.Start(t, "max_queued_messages 0")
+	dir := t.TempDir()
+	// The first run makes the session, so that the broker keeps what is published from then on.
+	x, err := start(dir, b.URL, 20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for !x.client.Stats().Connected {
+		time.Sleep(time.Millisecond)
+	}
+	x.stop()
+	p := publish(t, b.URL, 8)
+	for range 6 {
+		cmd := exec.Command(os.Args[0])
+		cmd.Env = append(os.Environ(), childDir+"="+dir, childURL+"="+b.URL)
+		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Duration(100+random.IntN(400)) * time.Millisecond) // load, for a time that does not matter
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	}
+	n := p.finish()
+	if x, err = start(dir, b.URL, 20); err != nil {
+		t.Fatal(err)
+	}
+	defer x.stop()
+	waitFor(t, x.store, n)
+	t.Logf("%d readings, each once; %d repeats were left out in the last run", n, x.in.Stats().Repeats)
+	if d := x.store.Damage(); len(d) > 0 {
+		t.Errorf("damage: %v", d)
+	}
+}
+
+func TestBrokerRestartsAndIsAbsentAtStart(t *testing.T) {
+	b := mqtttest.Start(t, "max_queued_messages 0")
+	b.Down()
+	x, err := start(t.TempDir(), b.URL, 20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer x.stop()
+	b.Up()
+	for !x.client.Stats().Connected {
+		time.Sleep(time.Millisecond)
+	}
+	p := publish(t, b.URL, 4)
+	for range 3 {
+		for had := x.store.Next(); x.store.Next() < had+200; {
+			time.Sleep(time.Millisecond)
+		}
+		b.Down()
+		b.Up()
+	}
+	waitFor(t, x.store, p.finish())
+	if s := x.client.Stats(); s.Connects < 4 {
+		t.Errorf("%d connects, want one for each start of the broker", s.Connects)
+	}
+}
+
+func TestRetainedForecastAndLastWill(t *testing.T) {
+	b := mqtttest.Start(t)
+	got := make(chan mqtt.Message, 10)
+	agent := mqtt.New(mqtt.Options{URL: b.URL, ClientID: "agent", WillTopic: topic.StatusTopic("home", "agent")}, func(mqtt.Message) {})
+	agent.Start()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := agent.Publish(ctx, topic.ForecastTopic("home", "main"), []byte("{}"), true); err != nil {
+		t.Fatal(err)
+	}
+	agent.Stop(ctx)
+	listener := mqtt.New(mqtt.Options{URL: b.URL, ClientID: "listener", Filters: []string{"fluxora/v1/home/#"}}, func(m mqtt.Message) { got <- m; m.Ack() })
+	listener.Start()
+	defer listener.Stop(context.Background())
+	want := map[string]string{topic.ForecastTopic("home", "main"): "{}", topic.StatusTopic("home", "agent"): "offline"}
+	for len(want) > 0 {
+		select {
+		case m := <-got:
+			if want[m.Topic] != string(m.Payload) || !m.Retained {
+				t.Errorf("%s: %q retained %v", m.Topic, m.Payload, m.Retained)
+			}
+			delete(want, m.Topic)
+		case <-ctx.Done():
+			t.Fatalf("still waiting for %v", want)
+		}
+	}
+	if err := agent.Publish(ctx, "x", nil, false); err == nil {
+		t.Error("a stopped client published")
+	}
+}
