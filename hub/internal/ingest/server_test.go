@@ -61,13 +61,13 @@ func TestSession(t *testing.T) {
 	if a := k.recv().GetAck(); a.GetCursor() != 11 {
 		t.Errorf("ack beyond the cursor %v", a)
 	}
+	k.send(&uplinkv1.SyncRequest{}) // of a kind to come
 	k.send(&uplinkv1.SyncRequest{Message: &uplinkv1.SyncRequest_Report{Report: wire.EncodeReport(wire.Report{
 		ID: 12, Quarantined: []wire.Quarantined{{ID: 1, Reason: "malformed"}},
 	})}})
 	if r := k.recv().GetReportAck(); r.GetId() != 12 {
 		t.Errorf("report ack %v", r)
 	}
-	k.send(&uplinkv1.SyncRequest{}) // of a kind to come
 	h.store.set(func(f *fakeStore) { f.config.Revision = 4; f.models = []wire.ModelVersion{{ID: "m1", Size: 1}} })
 	h.Announce(h.store.org, uuid.UUID{})
 	if c := k.recv().GetConfig(); c.GetRevision() != 4 {
