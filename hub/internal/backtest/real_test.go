@@ -22,8 +22,8 @@ import (
 	"fluxora.dev/shared/meter"
 )
 
-// realMeters reads real meters from beside the repository, at most so many of the last days each, or skips.
-func realMeters(t testing.TB, meters, days int) train.Dataset {
+// realMeters reads so many real meters from beside the repository, or skips.
+func realMeters(t testing.TB, meters int) train.Dataset {
 	t.Helper()
 	_, file, _, _ := runtime.Caller(0)
 	path := filepath.Join(filepath.Dir(file), "..", "..", "..", "..", "shared", "data", "readings.csv.gz")
@@ -84,50 +84,73 @@ func realMeters(t testing.TB, meters, days int) train.Dataset {
 		for len(h.Energy) > 0 && math.IsNaN(h.Energy[len(h.Energy)-1]) {
 			h.Energy = h.Energy[:len(h.Energy)-1]
 		}
-		if days > 0 {
-			h = h.Since(h.End().Add(-time.Duration(days) * 24 * time.Hour))
-		}
 		d.Points = append(d.Points, train.Point{ID: id, Register: meter.EnergyImport, History: h})
 	}
 	sort.Slice(d.Points, func(i, j int) bool { return d.Points[i].ID < d.Points[j].ID })
 	return d
 }
 
-// alike moves every history to a common end, by whole weeks, so that a backtest covers all.
-func alike(d train.Dataset) train.Dataset {
+// together cuts every history at the end of the one that ends first.
+func together(d train.Dataset, days int) train.Dataset {
 	_, end := d.Range()
-	const week = 7 * 24 * time.Hour
+	for _, p := range d.Points {
+		end = min(end, p.History.End())
+	}
+	d = d.Before(end)
 	for i := range d.Points {
-		h := &d.Points[i].History
-		h.Start = h.Start.Add(end.Sub(h.End()) / week * week)
+		d.Points[i].History = d.Points[i].History.Since(end.Add(-time.Duration(days) * 24 * time.Hour))
 	}
 	return d
 }
 
-func TestTrainedModelBeatsBaselinesOnRealMeters(t *testing.T) {
-	meters, days, test := 12, 120, 14
-	if s := os.Getenv("FLUXORA_METERS"); s != "" {
-		meters, _ = strconv.Atoi(s)
-		days, test = 596, 56
+// TestModelEarnsItsPlaceOnRealMeters is what the demo does: twelve meters, four months.
+func TestModelEarnsItsPlaceOnRealMeters(t *testing.T) {
+	if testing.Short() {
+		t.Skip("fits a model twice: left out of short runs")
 	}
-	d := alike(realMeters(t, meters, days))
-	_, end := d.Range()
-	cut := end.Add(-time.Duration(test) * 24 * time.Hour).Floor(24 * time.Hour).Add(23 * time.Hour)
-	art, rep, err := train.Fit(context.Background(), d.Before(cut), train.Params{}, nil)
+	d := together(realMeters(t, 12), 120)
+	began := time.Now()
+	out, err := backtest.Contest(context.Background(), d, train.Params{}, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%+v", rep)
-	horizon := 48 * time.Hour
-	if os.Getenv("FLUXORA_METERS") != "" {
-		horizon = 24 * time.Hour
+	t.Logf("%s in %s\n%s", out.Reason, time.Since(began).Round(time.Millisecond), out.Report)
+	if !out.Better {
+		t.Fatalf("not promoted: %s", out.Reason)
 	}
-	r, err := backtest.Run(context.Background(), d, append([]backtest.Contender{backtest.Artifact("candidate", art, nil)}, backtest.Baselines(forecast.DefaultLevels())...), backtest.Options{From: cut, Horizon: horizon})
+	c, _ := out.Report.Of(backtest.Candidate)
+	for _, name := range []string{backtest.Naive, backtest.FourWeek} {
+		if b, _ := out.Report.Of(name); c.MASE > 0.95*b.MASE || c.NPinball > 0.95*b.NPinball {
+			t.Errorf("MASE %.3f and pinball %.4f do not clearly beat %.3f and %.4f of %s", c.MASE, c.NPinball, b.MASE, b.NPinball, name)
+		}
+	}
+	if c.Coverage < 0.7 || c.Coverage > 0.9 {
+		t.Errorf("the 80 %% band covers %.1f %%", 100*c.Coverage)
+	}
+}
+
+// TestDayAheadProtocol scores the common protocol: day ahead, daily origins at midnight over eight weeks, one fit on 540
+// days of all meters. FLUXORA_LONG=1 runs it; it takes half a minute of two cores.
+func TestDayAheadProtocol(t *testing.T) {
+	if os.Getenv("FLUXORA_LONG") == "" {
+		t.Skip("FLUXORA_LONG is not set: the long accuracy protocol is left out")
+	}
+	d := together(realMeters(t, 1000), 596)
+	_, end := d.Range()
+	from := end.Add(-56 * 24 * time.Hour).Floor(24 * time.Hour).Add(-time.Hour)
+	began := time.Now()
+	art, fit, err := train.Fit(context.Background(), d.Before(from), train.Params{Horizon: 24 * time.Hour}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%+v in %s", fit, time.Since(began).Round(time.Millisecond))
+	levels := forecast.DefaultLevels()
+	r, err := backtest.Run(context.Background(), d, append([]backtest.Contender{backtest.Artifact(backtest.Candidate, art, levels)}, backtest.Baselines(levels)...), backtest.Options{From: from, Horizon: 24 * time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("\n%s", r)
 	for _, b := range r.Scores[0].Bands {
-		t.Logf("%s–%s: MASE %.3f coverage %.3f", b.From, b.To, b.MASE, b.Coverage)
+		t.Logf("%s to %s ahead: MASE %.3f, the band covers %.1f %%", b.From, b.To, b.MASE, 100*b.Coverage)
 	}
 }
