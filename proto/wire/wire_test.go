@@ -1,0 +1,256 @@
+package wire_test
+
+import (
+	"errors"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/proto"
+	"pgregory.net/rapid"
+
+	meterv1 "fluxora.dev/proto/fluxora/meter/v1"
+	uplinkv1 "fluxora.dev/proto/fluxora/uplink/v1"
+	"fluxora.dev/proto/wire"
+	"fluxora.dev/shared/chunk"
+	"fluxora.dev/shared/forecast"
+	"fluxora.dev/shared/meter"
+)
+
+// pass sends m through its encoding.
+func pass[M proto.Message](t *rapid.T, m M) M {
+	b, err := proto.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := m.ProtoReflect().New().Interface()
+	if err := proto.Unmarshal(b, got); err != nil {
+		t.Fatal(err)
+	}
+	return got.(M)
+}
+
+func same(t *rapid.T, want, got any, err error) {
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Fatal(d)
+	}
+}
+
+var (
+	names    = rapid.StringMatching(`[A-Za-z0-9][A-Za-z0-9._-]{0,20}`)
+	instants = rapid.Map(rapid.Int64(), func(n int64) meter.Millis { return meter.Millis(n) })
+	texts    = rapid.StringN(0, 100, 400)
+)
+
+func received(t *rapid.T) wire.Received {
+	r := wire.Received{Cursor: rapid.Uint64Range(1, 1<<40).Draw(t, "cursor")}
+	at := r.Cursor
+	for range rapid.IntRange(0, 5).Draw(t, "ranges") {
+		first := at + rapid.Uint64Range(1, 1000).Draw(t, "gap")
+		at = first + rapid.Uint64Range(1, 1000).Draw(t, "length")
+		r.Beyond = append(r.Beyond, wire.Range{First: first, End: at})
+	}
+	return r
+}
+
+func TestSessionRoundTrip(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		next := rapid.Uint64Range(1, 1<<62).Draw(t, "next")
+		h := wire.Hello{
+			Version: texts.Draw(t, "version"), Epoch: rapid.Uint64().Draw(t, "epoch"), Next: next, Pending: rapid.Uint64Range(0, next-1).Draw(t, "pending"),
+			Now: instants.Draw(t, "now"), ConfigRevision: rapid.Uint64().Draw(t, "revision"),
+		}
+		gotHello, err := wire.DecodeHello(pass(t, wire.EncodeHello(h)))
+		same(t, h, gotHello, err)
+
+		w := wire.Welcome{Received: received(t), Now: instants.Draw(t, "hub now"), MaxInFlight: rapid.Uint64().Draw(t, "window")}
+		gotWelcome, err := wire.DecodeWelcome(pass(t, wire.EncodeWelcome(w)))
+		same(t, w, gotWelcome, err)
+
+		first := rapid.Uint64Range(1, 1<<40).Draw(t, "first")
+		r := wire.Range{First: first, End: first + rapid.Uint64Range(1, 1<<20).Draw(t, "length")}
+		a := wire.Ack{Range: r, Cursor: w.Cursor}
+		gotAck, err := wire.DecodeAck(pass(t, wire.EncodeAck(a)))
+		same(t, a, gotAck, err)
+
+		o := wire.Overlap{Range: r, Received: w.Received}
+		gotOverlap, err := wire.DecodeOverlap(pass(t, wire.EncodeOverlap(o)))
+		same(t, o, gotOverlap, err)
+
+		c := wire.ComeBack{After: time.Duration(rapid.Int64Range(0, 3_600_000).Draw(t, "after")) * time.Millisecond, Reason: texts.Draw(t, "reason")}
+		same(t, c, wire.DecodeComeBack(pass(t, wire.EncodeComeBack(c))), nil)
+	})
+}
+
+func TestBatchRoundTrip(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		b := wire.Batch{First: rapid.Uint64Range(1, 1<<40).Draw(t, "first"), Refused: rapid.Uint64Range(0, 5).Draw(t, "refused"), Blocks: []wire.Block{}}
+		b.Count = b.Refused
+		for range rapid.IntRange(1, 4).Draw(t, "blocks") {
+			n := rapid.IntRange(1, 50).Draw(t, "n")
+			c, err := chunk.Append(nil, make([]meter.Reading, n))
+			if err != nil {
+				t.Fatal(err)
+			}
+			b.Blocks = append(b.Blocks, wire.Block{Series: meter.SeriesID(rapid.Uint32Range(1, math.MaxUint32).Draw(t, "series")), Chunk: c})
+			b.Count += uint64(n)
+		}
+		got, err := wire.DecodeBatch(pass(t, wire.EncodeBatch(b)))
+		same(t, b, got, err)
+		b.Count++
+		if _, err := wire.DecodeBatch(wire.EncodeBatch(b)); !errors.Is(err, wire.ErrInvalid) {
+			t.Fatalf("a count that does not add up: error %v", err)
+		}
+	})
+}
+
+func TestDeclarationRoundTrip(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var ss []wire.Series
+		for range rapid.IntRange(1, 5).Draw(t, "n") {
+			ss = append(ss, wire.Series{ID: meter.SeriesID(rapid.Uint32Range(1, math.MaxUint32).Draw(t, "id")), Series: meter.Series{
+				Point: names.Draw(t, "point"), Meter: names.Draw(t, "meter"), Register: rapid.SampledFrom(meter.Registers()).Draw(t, "register").Name,
+				Kind:    meter.Kind(rapid.IntRange(int(meter.Counter), int(meter.Power)).Draw(t, "kind")),
+				Modulus: rapid.Int64Range(0, math.MaxInt64).Draw(t, "modulus"),
+			}})
+		}
+		got, err := wire.DecodeDeclaration(pass(t, wire.EncodeDeclaration(ss)))
+		same(t, ss, got, err)
+	})
+}
+
+func TestReportRoundTrip(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		f := forecast.Forecast{
+			Point: names.Draw(t, "point"), Register: meter.EnergyExport, Origin: instants.Draw(t, "origin"), Resolution: 15 * time.Minute,
+			Levels: []float64{0.1, 0.9}, Rung: rapid.SampledFrom(forecast.Rungs()).Draw(t, "rung"), Model: texts.Draw(t, "model"),
+			Completeness: rapid.Float64Range(0, 1).Draw(t, "completeness"), Issued: instants.Draw(t, "issued"),
+		}
+		for range rapid.IntRange(1, 20).Draw(t, "steps") {
+			low := rapid.Float64Range(0, 1e9).Draw(t, "low")
+			f.Values = append(f.Values, low, low+rapid.Float64Range(0, 1e9).Draw(t, "spread"))
+		}
+		r := wire.Report{
+			ID: rapid.Uint64().Draw(t, "id"), Forecasts: []forecast.Forecast{f},
+			Quarantined: []wire.Quarantined{{
+				ID: rapid.Uint64().Draw(t, "quarantined"), Reason: texts.Draw(t, "reason"), Detail: texts.Draw(t, "detail"), Topic: texts.Draw(t, "topic"),
+				Payload: rapid.SliceOfN(rapid.Byte(), 1, 100).Draw(t, "payload"), Received: instants.Draw(t, "received"), Point: texts.Draw(t, "of point"),
+			}},
+			Models: []wire.ModelState{{ID: names.Draw(t, "model id"), State: wire.ModelRefused, Detail: texts.Draw(t, "why")}},
+		}
+		got, err := wire.DecodeReport(pass(t, wire.EncodeReport(r)))
+		same(t, r, got, err)
+	})
+}
+
+func TestAnnouncementsRoundTrip(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		c := wire.SiteConfig{
+			Revision: rapid.Uint64().Draw(t, "revision"), Zone: texts.Draw(t, "zone"), Resolution: time.Duration(rapid.IntRange(0, 1440).Draw(t, "minutes")) * time.Minute,
+			Horizon: rapid.IntRange(0, wire.MaxSteps).Draw(t, "horizon"), Levels: []float64{0.5},
+		}
+		gotConfig, err := wire.DecodeSiteConfig(pass(t, wire.EncodeSiteConfig(c)))
+		same(t, c, gotConfig, err)
+
+		v := wire.ModelVersion{
+			ID: names.Draw(t, "id"), Family: texts.Draw(t, "family"), Size: rapid.Uint64Range(1, wire.MaxModelSize).Draw(t, "size"),
+			Signature: rapid.SliceOfN(rapid.Byte(), 64, 64).Draw(t, "signature"), Spec: texts.Draw(t, "spec"),
+		}
+		copy(v.SHA256[:], rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(t, "digest"))
+		gotModels, err := wire.DecodeModels(pass(t, wire.EncodeModels([]wire.ModelVersion{v})))
+		same(t, []wire.ModelVersion{v}, gotModels, err)
+	})
+}
+
+func TestTextsAreCutToBounds(t *testing.T) {
+	long := strings.Repeat("é", wire.MaxText)
+	r := wire.Report{Quarantined: []wire.Quarantined{{Reason: "x\xff", Detail: long, Topic: long, Payload: make([]byte, 2*wire.MaxPayload)}}}
+	m := wire.EncodeReport(r)
+	if _, err := proto.Marshal(m); err != nil {
+		t.Fatal(err)
+	}
+	got, err := wire.DecodeReport(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if q := got.Quarantined[0]; q.Reason != "x?" || len(q.Detail) > wire.MaxText || len(q.Payload) != wire.MaxPayload {
+		t.Errorf("reason %q, %d bytes of detail, %d of payload", q.Reason, len(q.Detail), len(q.Payload))
+	}
+}
+
+func TestALostRangeMayBeLong(t *testing.T) {
+	b := wire.Batch{First: 1, Count: 5_000_000, Refused: 5_000_000, Blocks: []wire.Block{}}
+	got, err := wire.DecodeBatch(wire.EncodeBatch(b))
+	if err != nil || got.Count != b.Count {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+// FuzzDecode lets every decoder see arbitrary messages: none panics, errors wrap ErrInvalid, and what was taken survives a
+// further round.
+func FuzzDecode(f *testing.F) {
+	seed := func(m proto.Message) {
+		b, err := proto.Marshal(m)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	c, _ := chunk.Append(nil, make([]meter.Reading, 3))
+	seed(&uplinkv1.SyncRequest{Message: &uplinkv1.SyncRequest_Hello{Hello: wire.EncodeHello(wire.Hello{Next: 5, Pending: 2})}})
+	seed(&uplinkv1.SyncRequest{Message: &uplinkv1.SyncRequest_Batch{Batch: wire.EncodeBatch(wire.Batch{First: 1, Count: 3, Blocks: []wire.Block{{Series: 1, Chunk: c}}})}})
+	seed(&uplinkv1.SyncRequest{Message: &uplinkv1.SyncRequest_Report{Report: &uplinkv1.Report{Forecasts: []*meterv1.Forecast{{
+		Point: "p", Register: "energy-import", ResolutionMs: 3600000, Levels: []float64{0.5}, Values: []float64{1}, Rung: "active",
+	}}}}})
+	seed(&uplinkv1.SyncResponse{Message: &uplinkv1.SyncResponse_Welcome{Welcome: wire.EncodeWelcome(wire.Welcome{Received: wire.Received{Cursor: 3, Beyond: []wire.Range{{First: 5, End: 9}}}})}})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		check := func(err error) bool {
+			if err != nil && !errors.Is(err, wire.ErrInvalid) {
+				t.Fatalf("error %v: want ErrInvalid", err)
+			}
+			return err == nil
+		}
+		var up uplinkv1.SyncRequest
+		if proto.Unmarshal(b, &up) == nil {
+			if h, err := wire.DecodeHello(up.GetHello()); check(err) {
+				if again, err := wire.DecodeHello(wire.EncodeHello(h)); err != nil || again != h {
+					t.Fatalf("%+v became %+v, %v", h, again, err)
+				}
+			}
+			if x, err := wire.DecodeBatch(up.GetBatch()); check(err) {
+				if again, err := wire.DecodeBatch(wire.EncodeBatch(x)); err != nil || cmp.Diff(x, again) != "" {
+					t.Fatalf("%+v became %+v, %v", x, again, err)
+				}
+			}
+			if r, err := wire.DecodeReport(up.GetReport()); check(err) {
+				if again, err := wire.DecodeReport(wire.EncodeReport(r)); err != nil || cmp.Diff(r, again) != "" {
+					t.Fatalf("%+v became %+v, %v", r, again, err)
+				}
+			}
+			_, err := wire.DecodeDeclaration(up.GetDeclaration())
+			check(err)
+		}
+		var down uplinkv1.SyncResponse
+		if proto.Unmarshal(b, &down) == nil {
+			if w, err := wire.DecodeWelcome(down.GetWelcome()); check(err) {
+				if again, err := wire.DecodeWelcome(wire.EncodeWelcome(w)); err != nil || cmp.Diff(w, again) != "" {
+					t.Fatalf("%+v became %+v, %v", w, again, err)
+				}
+			}
+			_, err := wire.DecodeOverlap(down.GetOverlap())
+			check(err)
+			_, err = wire.DecodeAck(down.GetAck())
+			check(err)
+			_, err = wire.DecodeSiteConfig(down.GetConfig())
+			check(err)
+			_, err = wire.DecodeModels(down.GetModels())
+			check(err)
+			wire.DecodeComeBack(down.GetComeBack())
+		}
+	})
+}
