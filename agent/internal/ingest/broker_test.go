@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -34,6 +35,12 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 		<-in.done
+	}
+	if url := os.Getenv(childPublish); url != "" {
+		messages, _ := strconv.Atoi(os.Getenv(childMessages))
+		array, _ := strconv.Atoi(os.Getenv(childArray))
+		publishAll(url, messages, array)
+		os.Exit(0)
 	}
 	os.Exit(m.Run())
 }
