@@ -84,12 +84,27 @@ func (d *Deriver) Run(ctx context.Context) error {
 	return nil
 }
 
-// Drain derives and merges everything that is committed, without waiting for it to be due, and returns when nothing is left.
+// Drain derives and merges everything that is committed, without waiting for it to be due, and returns when nothing is left, not
+// even in the hands of another worker.
 func (d *Deriver) Drain(ctx context.Context) error {
+	poll := time.NewTicker(d.o.Poll)
+	defer poll.Stop()
 	for {
 		found, err := d.step(ctx, store.Due{})
-		if err != nil || !found {
+		if err != nil {
 			return err
+		}
+		if found {
+			continue
+		}
+		left, err := d.store.Underived(ctx)
+		if err != nil || left == 0 {
+			return err
+		}
+		select { // another worker has it
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-poll.C:
 		}
 	}
 }

@@ -81,6 +81,20 @@ func (s *Store) DeriveSite(ctx context.Context, due Due, fn func(*SiteTx) error)
 	return found, err
 }
 
+// Underived returns how many sites have batches that are not derived or not merged, whoever works on them. Sites whose last step
+// failed do not count.
+func (s *Store) Underived(ctx context.Context) (int, error) {
+	var n int
+	err := s.pool.QueryRow(ctx, `
+		select count(*) from site_derived d
+		join site_arrival a on a.org_id = d.org_id and a.site_id = d.site_id
+		where d.failures = 0 and (a.arrived > d.derived or d.merged < d.derived)`).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("count underived sites: %w", err)
+	}
+	return n, nil
+}
+
 // MergeDue reports whether derived batches are worth merging.
 func (t *SiteTx) MergeDue(due Due) bool {
 	return t.merged < t.derived && (t.unmerged >= due.MergeReadings || t.mergedAgo >= due.MergeAge)
