@@ -227,9 +227,9 @@ func (g *segment) put(firsts []uint64, values [][]byte, defs map[meter.SeriesID]
 }
 
 // seal writes the summary and cuts off the room that the file had taken in advance.
-func (g *segment) seal() error {
-	used := int64(0)
-	err := guard(func() error {
+// It returns the new size, which the caller takes over under mu.
+func (g *segment) seal() (size int64, err error) {
+	err = guard(func() error {
 		return g.db.Update(func(tx *bbolt.Tx) error {
 			b, err := json.Marshal(g.summary)
 			if err != nil {
@@ -241,26 +241,20 @@ func (g *segment) seal() error {
 	if err == nil {
 		err = guard(func() error {
 			return g.db.View(func(tx *bbolt.Tx) error {
-				used = tx.Size()
+				size = tx.Size()
 				return nil
 			})
 		})
 	}
-	return errJoin(err, func() error {
-		if err == nil && used >= 4*pageSize && used < g.size {
-			if e := os.Truncate(g.path, used); e != nil {
-				return e
-			}
-		}
-		return g.stat()
-	}())
-}
-
-func errJoin(a, b error) error {
-	if a != nil {
-		return a
+	if err != nil {
+		return g.size, fmt.Errorf("seal segment: %w", err)
 	}
-	return b
+	if size < g.size && size >= 4*pageSize {
+		if err := os.Truncate(g.path, size); err != nil {
+			return g.size, fmt.Errorf("seal segment: %w", err)
+		}
+	}
+	return size, nil
 }
 
 // atomsFrom calls fn with the atoms of an open segment from the one that holds sequence from on, until fn returns false.

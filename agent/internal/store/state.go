@@ -257,7 +257,7 @@ func (s *Store) flush(more func(tx *bbolt.Tx) error) error {
 	forecasts := make(map[pointRegister][]byte)
 	for key := range d.forecasts {
 		b, e := json.Marshal(s.latest[key])
-		forecasts[key], err = b, errJoin(err, e)
+		forecasts[key], err = b, errors.Join(err, e)
 	}
 	s.mu.Unlock()
 

@@ -221,14 +221,14 @@ func (s *Store) roomFor(size int64) (*segment, error) {
 	full := g == nil || g.End > g.first && g.size+size+4*pageSize > s.segmentSize
 	s.mu.Unlock()
 	if full && g != nil {
-		err := g.seal()
+		size, err := g.seal()
 		if errors.Is(err, errDamaged) {
 			s.dropDamaged(g, err)
 		} else if err != nil {
 			return nil, err
 		}
 		s.mu.Lock()
-		g.writable = false
+		g.writable, g.size = false, size
 		s.settle(g)
 		s.mu.Unlock()
 	}
