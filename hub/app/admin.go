@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -19,8 +20,9 @@ import (
 // Admin is what the commands do. It works on a database, not through the REST interface, so it needs the rights of whoever
 // runs the hub.
 type Admin struct {
-	b     *base
-	group *lifecycle.Group
+	b       *base
+	group   *lifecycle.Group
+	serving bool // part of a running hub, which works trainings
 }
 
 // OpenAdmin connects to the database, also that of a hub running in the same data directory, migrates it and returns what the commands
@@ -32,7 +34,7 @@ func OpenAdmin(ctx context.Context, o Options) (*Admin, error) {
 	if err != nil {
 		return nil, errors.Join(err, g.Stop())
 	}
-	return &Admin{b, g}, nil
+	return &Admin{b: b, group: g}, nil
 }
 
 // Close ends what OpenAdmin began.
@@ -159,25 +161,34 @@ type Training struct {
 	Scores  []registry.Score `json:"scores,omitempty"`
 }
 
-// Train asks for a training, or joins the one that is under way, calls watch with each change and returns its end. Without a
-// running hub it works the training itself.
+// patience is how long a command waits for a hub to begin with a training before it works the training itself.
+const patience = 5 * time.Second
+
+// Train asks for a training, or joins the one that is under way, calls watch with each change and returns its end. When no
+// hub begins with it, this process works it.
 func (a *Admin) Train(ctx context.Context, resolution time.Duration, watch func(Training)) (Training, error) {
-	if !a.b.beside && a.b.private != nil {
-		trainer, err := newTrainer(a.b, nil, nil)
-		if err != nil {
-			return Training{}, err
-		}
-		if err := trainer.Start(ctx); err != nil {
-			return Training{}, err
-		}
-		defer func() { _ = trainer.Stop(context.WithoutCancel(ctx)) }()
-	}
 	run, _, err := a.b.asker.Train(ctx, a.b.org, resolution, jobs.CauseDemand)
 	if err != nil {
 		return Training{}, err
 	}
+	begun := make(chan struct{})
+	seen := sync.OnceFunc(func() { close(begun) })
+	if !a.serving {
+		wait := patience
+		if a.b.private != nil {
+			wait = 0 // this process holds the data directory, so no hub runs
+		}
+		stop, err := a.help(ctx, begun, wait)
+		if err != nil {
+			return Training{}, err
+		}
+		defer stop()
+	}
 	var bad error
 	end, err := a.b.asker.Follow(ctx, a.b.org, run, 200*time.Millisecond, func(r store.TrainingRun) {
+		if r.State != "queued" {
+			seen()
+		}
 		t, err := trainingOf(r)
 		bad = errors.Join(bad, err)
 		watch(t)
@@ -187,6 +198,38 @@ func (a *Admin) Train(ctx context.Context, resolution time.Duration, watch func(
 	}
 	t, err := trainingOf(end)
 	return t, errors.Join(bad, err)
+}
+
+// help starts a trainer in this process unless a training has begun within wait. The returned function stops it.
+func (a *Admin) help(ctx context.Context, begun <-chan struct{}, wait time.Duration) (stop func(), err error) {
+	trainer, err := newTrainer(a.b, nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		timer := time.NewTimer(wait)
+		defer timer.Stop()
+		select {
+		case <-begun:
+			return
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		if err := trainer.Start(ctx); err != nil {
+			a.b.o.Log.Error("this process cannot work the training; start `fluxora-hub serve`", "error", err)
+			return
+		}
+		<-ctx.Done()
+		late, end := context.WithTimeout(context.WithoutCancel(ctx), a.b.o.Config.StopWithin)
+		defer end()
+		if err := trainer.Stop(late); err != nil {
+			a.b.o.Log.Warn("the training was not put back into the queue", "error", err)
+		}
+	})
+	return func() { cancel(); wg.Wait() }, nil
 }
 
 func trainingOf(r store.TrainingRun) (Training, error) {

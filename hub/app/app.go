@@ -54,7 +54,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	if err != nil {
 		return nil, err
 	}
-	a.Admin = Admin{b: b, group: g}
+	a.Admin = Admin{b: b, group: g, serving: c.Training.Enabled}
 	if b.private != nil {
 		g.Go("private Postgres", b.private.keep)
 	}
@@ -69,6 +69,8 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	agents = ingest.New(ingest.Options{Store: adapter, Enrolment: adapter, Authority: b.authority,
 		Log: o.Log.With("component", "uplink"), Now: o.Now, DrainTimeout: c.StopWithin / 3})
 	g.Go("uplink", func(ctx context.Context) error { return agents.Serve(ctx, a.uplink) })
+
+	g.Go("announcements", (&watch{store: b.store, announce: func(org uuid.UUID) { agents.Announce(org, uuid.Nil) }, log: o.Log.With("component", "uplink")}).run)
 
 	deriver := derive.New(b.store, derive.Options{Log: o.Log.With("component", "derive")})
 	g.Go("derive", deriver.Run)

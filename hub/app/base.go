@@ -19,7 +19,6 @@ import (
 type base struct {
 	o         Options
 	private   *private // nil with a configured database, and beside a running `serve`
-	beside    bool     // another process of this machine serves
 	store     *store.Store
 	authority *authority.Authority
 	registry  *registry.Registry
@@ -30,9 +29,9 @@ type base struct {
 // open builds the base and registers its teardown with g. Beside a running `serve`, a command uses its private server.
 func open(ctx context.Context, g *lifecycle.Group, o Options, serve bool, announce registry.Announcer) (*base, error) {
 	b := &base{o: o}
-	c, url, connections := o.Config, o.Config.Database.URL, o.Config.Database.Connections
+	c, url, connections, wait := o.Config, o.Config.Database.URL, o.Config.Database.Connections, databaseWait
 	if !serve {
-		connections = commandWithin
+		connections, wait = commandWithin, 0
 	}
 	if url == "" {
 		p, err := startPrivate(ctx, c, o.Log.With("component", "postgres"))
@@ -44,7 +43,6 @@ func open(ctx context.Context, g *lifecycle.Group, o Options, serve bool, announ
 			if url, err = runningURL(c.DataDir); err != nil {
 				return nil, err
 			}
-			b.beside = true
 		case errors.Is(err, postgres.ErrInUse):
 			return nil, fmt.Errorf("another hub runs on %s: stop it, or choose another data_dir: %w", c.DataDir, err)
 		default:
@@ -52,7 +50,7 @@ func open(ctx context.Context, g *lifecycle.Group, o Options, serve bool, announ
 		}
 	}
 	var err error
-	if b.store, err = openStore(ctx, url, connections, o.Log.With("component", "store")); err != nil {
+	if b.store, err = openStore(ctx, url, connections, wait, o.Log.With("component", "store")); err != nil {
 		return nil, err
 	}
 	g.OnStop("store", func(context.Context) error { b.store.Close(); return nil })

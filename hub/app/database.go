@@ -17,7 +17,7 @@ import (
 
 const (
 	urlFile       = "database.url"   // in data_dir while a private server runs, for the other commands
-	databaseWait  = 30 * time.Second // for a database that is starting
+	databaseWait  = 30 * time.Second // of `serve`, for a database that is starting; commands do not wait
 	restartPause  = time.Second      // between attempts to restart the private server
 	privateSlack  = 10               // connections of the private server beyond the hub's, for other commands and people
 	commandWithin = 4                // connections of a command
@@ -120,17 +120,17 @@ func runningURL(dataDir string) (string, error) {
 	return strings.TrimSpace(string(b)), nil
 }
 
-// openStore connects to a database, which may still be starting, and migrates it.
-func openStore(ctx context.Context, url string, connections int, log *slog.Logger) (*store.Store, error) {
-	give := time.NewTimer(databaseWait)
+// openStore connects to a database, which may still be starting for as long as wait, and migrates it.
+func openStore(ctx context.Context, url string, connections int, wait time.Duration, log *slog.Logger) (*store.Store, error) {
+	give := time.NewTimer(wait)
 	defer give.Stop()
 	for said := false; ; said = true {
 		st, err := store.Open(ctx, url, store.Options{MaxConnections: connections, Log: log})
 		if err == nil || !store.Unavailable(err) || ctx.Err() != nil {
 			return st, err
 		}
-		if !said {
-			log.Warn("the database does not answer; waiting for it", "wait", databaseWait, "error", err)
+		if !said && wait > 0 {
+			log.Warn("the database does not answer; waiting for it", "wait", wait, "error", err)
 		}
 		select {
 		case <-ctx.Done():

@@ -26,6 +26,7 @@ type cli struct {
 	Migrate  migrateCmd  `cmd:"" help:"Bring the database up to date and exit."`
 	Train    trainCmd    `cmd:"" help:"Train a model now and follow it to the decision."`
 	Backtest backtestCmd `cmd:"" help:"Measure the active model beside the baselines."`
+	Import   importCmd   `cmd:"" help:"Take in a table of interval energies (CSV or CSV.gz)."`
 	Model    struct {
 		RollBack rollBackCmd `cmd:"" help:"Make the previous model active again."`
 	} `cmd:"" help:"Models."`

@@ -43,6 +43,30 @@ func (c tokenCreateCmd) Run(i *invocation) error {
 	})
 }
 
+type importCmd struct {
+	File       string        `arg:"" type:"existingfile" help:"Columns meter_id, timestamp and kwh, wh or power_w."`
+	Site       string        `required:"" help:"Name of the site; made when there is none."`
+	Zone       string        `help:"Time zone of a new site, as Europe/Oslo."`
+	Resolution time.Duration `help:"Length of intervals of a new site; that of the table without it."`
+	Register   string        `default:"energy-import" help:"What the energies are of."`
+}
+
+func (c importCmd) Run(i *invocation) error {
+	return i.admin(func(a *app.Admin) error {
+		r, err := a.Import(i.ctx, c.File, app.SiteSettings{Name: c.Site, Zone: c.Zone, Resolution: c.Resolution}, c.Register, func(points, of, readings int) {
+			if !i.json {
+				fmt.Fprintf(os.Stderr, "%d of %d points, %d readings\n", points, of, readings)
+			}
+		})
+		if err != nil {
+			return err
+		}
+		return i.print(r, func(w io.Writer) {
+			fmt.Fprintf(w, "%d points, %d readings of %s are in\n", r.Points, r.Readings, r.Resolution)
+		})
+	})
+}
+
 type tokenListCmd struct{}
 
 func (tokenListCmd) Run(i *invocation) error {

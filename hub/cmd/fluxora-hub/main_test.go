@@ -1,0 +1,99 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"fluxora.dev/hub/internal/postgres/pgtest"
+)
+
+func call(t *testing.T, env []string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	code = run(args, env, &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+func TestCommandLine(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "hub.yaml")
+	if err := os.WriteFile(file, []byte("http:\n  listen: 8420\ntrainning:\n  at: 02:00\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		name string
+		env  []string
+		args []string
+		code int
+		want []string // in what is printed
+	}{
+		{"sound settings", nil, []string{"--check-config"}, 0, []string{"sound"}},
+		{"every wrong key and value with its place", nil, []string{"--check-config", "--config", file}, 2, []string{"hub.yaml:3:1", "trainning", "did you mean training"}},
+		{"file from the environment", []string{"FLUXORA_HUB_CONFIG=" + file}, []string{"--check-config"}, 2, []string{"hub.yaml:3:1"}},
+		{"wrong value in the environment", []string{"FLUXORA_HUB_SITE_RESOLUTION=7m"}, []string{"serve", "--check-config"}, 2, []string{"FLUXORA_HUB_SITE_RESOLUTION", "15m"}},
+		{"wrong flag value", nil, []string{"serve", "--check-config", "--http", "8420"}, 2, []string{"http.listen", "host:port"}},
+		{"wrong setting", nil, []string{"--check-config", "--set", "http.lisen=:1"}, 2, []string{"http.listen"}},
+		{"a list in a setting", nil, []string{"--check-config", "--set", "uplink.names=a,b", "--set", "http.listen=:1"}, 0, []string{"sound"}},
+		{"missing file", nil, []string{"--check-config", "--config", file + ".not"}, 2, []string{"does not exist"}},
+		{"unknown command", nil, []string{"sevre"}, 2, []string{"sevre", "--help"}},
+		{"missing flag", nil, []string{"token", "create"}, 2, []string{"--site"}},
+		{"id that is none", nil, []string{"agent", "revoke", "x"}, 2, []string{"id"}},
+		{"help", nil, []string{"--help"}, 0, []string{"backtest", "token create", "api-token rotate", "import"}},
+		{"version", nil, []string{"version"}, 0, []string{"fluxora-hub"}},
+		{"openapi", nil, []string{"openapi"}, 0, []string{`"openapi": "3.1.0"`}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			code, out, errs := call(t, tc.env, tc.args...)
+			if code != tc.code {
+				t.Errorf("exit code %d, want %d", code, tc.code)
+			}
+			for _, w := range tc.want {
+				if !strings.Contains(out+errs, w) {
+					t.Errorf("printed %q %q, want %q in it", out, errs, w)
+				}
+			}
+			if code != 0 && out != "" {
+				t.Errorf("a mistake printed %q to standard output", out)
+			}
+		})
+	}
+}
+
+func TestCommandsOnADatabase(t *testing.T) {
+	url := pgtest.Database(t, "empty", nil)
+	env := []string{"FLUXORA_HUB_DATABASE_URL=" + url, "FLUXORA_HUB_LOG_LEVEL=error"}
+	if code, out, errs := call(t, env, "migrate", "--json"); code != 0 || !strings.Contains(out, "up to date") {
+		t.Fatalf("migrate: %d %s %s", code, out, errs)
+	}
+	code, out, errs := call(t, env, "token", "create", "--site", "oslo", "--zone", "Europe/Oslo", "--json")
+	var token struct{ Token, ID, Site string }
+	if err := json.Unmarshal([]byte(out), &token); code != 0 || err != nil || token.Token == "" || token.Site != "oslo" {
+		t.Fatalf("token create: %d %v %s %s", code, err, out, errs)
+	}
+	if code, out, _ := call(t, env, "token", "create", "--site", "oslo"); code != 0 || strings.Count(strings.TrimSpace(out), "\n") != 0 || strings.Count(out, ".") != 2 {
+		t.Errorf("for people, standard output holds the token alone: %d %q", code, out)
+	}
+	if code, out, _ := call(t, env, "token", "list"); code != 0 || !strings.Contains(out, token.ID) || strings.Contains(out, token.Token) {
+		t.Errorf("token list: %d %s", code, out)
+	}
+	if code, out, _ := call(t, env, "token", "revoke", token.ID); code != 0 || !strings.Contains(out, token.ID) {
+		t.Errorf("token revoke: %d %s", code, out)
+	}
+	if code, _, errs := call(t, env, "token", "revoke", token.ID); code != 1 || !strings.Contains(errs, "token list") {
+		t.Errorf("token revoke again: %d %s", code, errs)
+	}
+	if code, out, _ := call(t, env, "api-token", "rotate"); code != 0 || !strings.HasPrefix(out, "flx_") {
+		t.Errorf("api-token rotate: %d %q", code, out)
+	}
+	for _, args := range [][]string{{"backtest"}, {"model", "roll-back"}} {
+		if code, _, errs := call(t, env, args...); code != 1 || errs == "" {
+			t.Errorf("%v without a model: %d %s", args, code, errs)
+		}
+	}
+	if code, _, errs := call(t, []string{"FLUXORA_HUB_DATABASE_URL=postgres://nobody@127.0.0.1:1/none?connect_timeout=1", "FLUXORA_HUB_LOG_LEVEL=error"}, "token", "create", "--site", "a b"); code != 1 || errs == "" {
+		t.Errorf("no database: %d %s", code, errs)
+	}
+}
