@@ -149,8 +149,8 @@ func (s *session) run(ctx context.Context, conn *grpc.ClientConn) error {
 	defer renewal.stop()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	s.lookOut = true
 	renewal.start(ctx, conn)
+	looked := false
 	for {
 		// Acks make room, so they are taken before more is sent.
 		select {
@@ -168,6 +168,12 @@ func (s *session) run(ctx context.Context, conn *grpc.ClientConn) error {
 			return err
 		}
 		if sent {
+			continue
+		}
+		if !looked {
+			// A window of readings goes before the first report, so that a report which the hub cannot store, for whatever
+			// reason, and which therefore ends every session, does not keep readings from getting through.
+			looked, s.lookOut = true, true
 			continue
 		}
 		s.c.status.inFlight(s.sender.readings)

@@ -132,7 +132,7 @@ func TestReadingsArriveOnce(t *testing.T) {
 	address := hub.Start()
 	s := openStore(t)
 	want := fill(t, s, 30, 100, 3)
-	c := start(t, uplink.Options{Identity: enrolled(t, hub, address), Store: uplink.FromStore(s), BatchReadings: 250})
+	c := start(t, uplink.Options{Identity: enrolled(t, hub, address), Store: fromStore(s), BatchReadings: 250})
 	eventually(t, "the backlog is acked", func() bool { return s.Pending() == 0 })
 	want = append(want, fill(t, s, 5, 40, 4)...) // live, with a new series
 	eventually(t, "live readings are acked", func() bool { return s.Pending() == 0 })
@@ -164,7 +164,7 @@ func TestBreakAtEveryMessage(t *testing.T) {
 	address := hub.Start()
 	s := openStore(t)
 	want := fill(t, s, 60, 10, 2)
-	start(t, uplink.Options{Identity: enrolled(t, hub, address), Store: uplink.FromStore(s), BatchReadings: 20, Fresh: 100})
+	start(t, uplink.Options{Identity: enrolled(t, hub, address), Store: fromStore(s), BatchReadings: 20, Fresh: 100})
 	eventually(t, "everything is acked", func() bool { return s.Pending() == 0 })
 	wantOnce(t, hub, want)
 	if got := hub.Totals(); got.Sessions < 5 {
@@ -228,7 +228,7 @@ func TestConnectionCutAnywhere(t *testing.T) {
 	hub.Start()
 	s := openStore(t)
 	want := fill(t, s, 300, 25, 3)
-	start(t, uplink.Options{Identity: id, Store: uplink.FromStore(s), BatchReadings: 100, Fresh: 1000, BackoffMax: 2 * time.Millisecond, BackoffMin: time.Millisecond})
+	start(t, uplink.Options{Identity: id, Store: fromStore(s), BatchReadings: 100, Fresh: 1000, BackoffMax: 2 * time.Millisecond, BackoffMin: time.Millisecond})
 	eventually(t, "everything is acked", func() bool { return s.Pending() == 0 })
 	wantOnce(t, hub, want)
 	if got := hub.Totals(); got.Sessions < 3 {
@@ -243,7 +243,7 @@ func TestHubCrashMidBatch(t *testing.T) {
 	address := hub.Start()
 	s := openStore(t)
 	want := fill(t, s, 200, 50, 2)
-	start(t, uplink.Options{Identity: enrolled(t, hub, address), Store: uplink.FromStore(s), BatchReadings: 500})
+	start(t, uplink.Options{Identity: enrolled(t, hub, address), Store: fromStore(s), BatchReadings: 500})
 	for range 4 {
 		<-committing
 		hub.Stop()
@@ -268,7 +268,7 @@ func TestFreshBeforeBacklog(t *testing.T) {
 	address := hub.Start()
 	s := openStore(t)
 	fill(t, s, 300, 100, 1)
-	start(t, uplink.Options{Identity: enrolled(t, hub, address), Store: uplink.FromStore(s), BatchReadings: 500, Fresh: 2000})
+	start(t, uplink.Options{Identity: enrolled(t, hub, address), Store: fromStore(s), BatchReadings: 500, Fresh: 2000})
 	eventually(t, "everything is acked", func() bool { return s.Pending() == 0 })
 	firsts := hub.Totals().Firsts
 	if firsts[0] != 28_001 {
@@ -305,7 +305,7 @@ func TestLivePassesBacklogUnderWay(t *testing.T) {
 		return nil
 	}
 	address := hub.Start()
-	start(t, uplink.Options{Identity: enrolled(t, hub, address), Store: uplink.FromStore(s), BatchReadings: 100, Fresh: 200})
+	start(t, uplink.Options{Identity: enrolled(t, hub, address), Store: fromStore(s), BatchReadings: 100, Fresh: 200})
 	eventually(t, "everything is acked", func() bool { return s.Pending() == 0 })
 	if n := seen.Load(); n == 0 || n > 30 {
 		t.Errorf("the live reading came after %d of 100 batches: want it within a window of 10 batches", n)
@@ -323,7 +323,7 @@ func TestWindowIsKept(t *testing.T) {
 	}
 	address := hub.Start()
 	fill(t, s, 50, 100, 1)
-	c := start(t, uplink.Options{Identity: enrolled(t, hub, address), Store: uplink.FromStore(s), BatchReadings: 100})
+	c := start(t, uplink.Options{Identity: enrolled(t, hub, address), Store: fromStore(s), BatchReadings: 100})
 	eventually(t, "everything is acked", func() bool {
 		if n := c.Status().InFlight; n > 400 {
 			t.Fatalf("%d readings in flight: want at most 300 and the batch that fills the window", n)
@@ -343,7 +343,7 @@ func TestOverlap(t *testing.T) {
 		once.Do(func() { hub.SetReceived(wire.Range{First: 1, End: 21}, wire.Range{First: 41, End: 61}) })
 		return nil
 	}
-	start(t, uplink.Options{Identity: enrolled(t, hub, address), Store: uplink.FromStore(s)})
+	start(t, uplink.Options{Identity: enrolled(t, hub, address), Store: fromStore(s)})
 	eventually(t, "everything is acked", func() bool { return s.Pending() == 0 })
 	got := hub.Totals()
 	if got.Overlaps != 1 || len(got.Readings) != 60 || len(got.Received) != 1 {
@@ -363,7 +363,7 @@ func TestComeBack(t *testing.T) {
 	address := hub.Start()
 	s := openStore(t)
 	want := fill(t, s, 3, 10, 1)
-	c := start(t, uplink.Options{Identity: enrolled(t, hub, address), Store: uplink.FromStore(s)})
+	c := start(t, uplink.Options{Identity: enrolled(t, hub, address), Store: fromStore(s)})
 	eventually(t, "everything is acked", func() bool { return s.Pending() == 0 })
 	wantOnce(t, hub, want)
 	if st := c.Status(); st.Failures != 0 {
@@ -389,10 +389,8 @@ func TestReportsAndAnnouncements(t *testing.T) {
 		t.Fatal(err)
 	}
 	configs, models := make(chan wire.SiteConfig, 10), make(chan []wire.ModelVersion, 10)
-	outbox := uplink.FromStore(s)
-	var told sync.Once
-	var state []wire.ModelState
-	told.Do(func() { state = []wire.ModelState{{ID: "m1", State: wire.ModelRefused, Detail: "no"}} })
+	outbox := fromStore(s)
+	state := []wire.ModelState{{ID: "m1", State: wire.ModelRefused, Detail: "no"}}
 	outbox.Models = func() []wire.ModelState { return state }
 	outbox.ModelsAcked = func([]wire.ModelState) { state = nil }
 	c := start(t, uplink.Options{
@@ -421,12 +419,33 @@ func TestReportsAndAnnouncements(t *testing.T) {
 	}
 }
 
+func TestAReportTheHubCannotStoreHoldsNothingUp(t *testing.T) {
+	hub := hubtest.New(t)
+	hub.MaxInFlight = 100
+	hub.OnMessage = func(m *uplinkv1.SyncRequest) error {
+		if m.GetReport() != nil {
+			return status.Error(codes.InvalidArgument, "not this")
+		}
+		return nil
+	}
+	address := hub.Start()
+	s := openStore(t)
+	if err := s.Quarantine([]store.Quarantined{{Reason: "malformed"}}); err != nil {
+		t.Fatal(err)
+	}
+	want := fill(t, s, 50, 20, 1)
+	adapter := fromStore(s)
+	start(t, uplink.Options{Identity: enrolled(t, hub, address), Store: adapter, Outbox: adapter, BatchReadings: 50})
+	eventually(t, "everything is acked", func() bool { return s.Pending() == 0 })
+	wantOnce(t, hub, want)
+}
+
 func TestUnknownHubIsRefused(t *testing.T) {
 	hub, impostor := hubtest.New(t), hubtest.New(t)
 	id := enrolled(t, hub, hub.Start())
 	s := openStore(t)
 	fill(t, s, 1, 10, 1)
-	c := start(t, uplink.Options{Identity: id, Store: uplink.FromStore(s), Hub: impostor.Start()})
+	c := start(t, uplink.Options{Identity: id, Store: fromStore(s), Hub: impostor.Start()})
 	eventually(t, "it is noticed", func() bool { return c.Status().Failures > 1 })
 	if got := impostor.Totals(); got.Sessions != 0 || len(got.Readings) != 0 {
 		t.Errorf("an unknown hub was given %d readings", len(got.Readings))
@@ -445,7 +464,7 @@ func TestRenewal(t *testing.T) {
 	before := id.NotAfter()
 	s := openStore(t)
 	want := fill(t, s, 3, 10, 1)
-	start(t, uplink.Options{Identity: id, Store: uplink.FromStore(s), Now: hub.Now})
+	start(t, uplink.Options{Identity: id, Store: fromStore(s), Now: hub.Now})
 	eventually(t, "everything is acked", func() bool { return s.Pending() == 0 })
 	ahead.Store(int64(45 * time.Minute)) // of one hour
 	eventually(t, "the certificate is renewed and shown", func() bool { return hub.Totals().Renewals == 1 && hub.Totals().Sessions == 2 })

@@ -1,4 +1,4 @@
-package uplink
+package uplink_test
 
 import (
 	"fmt"
@@ -8,17 +8,14 @@ import (
 	"fluxora.dev/agent/internal/store"
 )
 
-// AgentStore is the agent's store as the uplink sees it: a Store and an Outbox.
-type AgentStore struct {
-	s *store.Store
-	// Models returns what became of announced models and was not reported yet, and ModelsAcked notes that it was; both may be
-	// nil.
+// agentStore is the agent's real store as the uplink sees it.
+type agentStore struct {
+	s           *store.Store
 	Models      func() []wire.ModelState
 	ModelsAcked func([]wire.ModelState)
 }
 
-// FromStore returns s as the uplink sees it.
-func FromStore(s *store.Store) *AgentStore { return &AgentStore{s: s} }
+func fromStore(s *store.Store) *agentStore { return &agentStore{s: s} }
 
 // Most of one report: together well below wire.MaxMessage.
 const (
@@ -26,20 +23,15 @@ const (
 	reportQuarantined = 200
 )
 
-// Epoch implements Store.
-func (a *AgentStore) Epoch() uint64 { return a.s.Epoch() }
+func (a *agentStore) Epoch() uint64 { return a.s.Epoch() }
 
-// Next implements Store.
-func (a *AgentStore) Next() uint64 { return a.s.Next() }
+func (a *agentStore) Next() uint64 { return a.s.Next() }
 
-// Pending implements Store.
-func (a *AgentStore) Pending() uint64 { return a.s.Pending() }
+func (a *agentStore) Pending() uint64 { return a.s.Pending() }
 
-// Changed implements Store.
-func (a *AgentStore) Changed() <-chan struct{} { return a.s.Changed() }
+func (a *agentStore) Changed() <-chan struct{} { return a.s.Changed() }
 
-// Series implements Store.
-func (a *AgentStore) Series() []wire.Series {
+func (a *agentStore) Series() []wire.Series {
 	var out []wire.Series
 	for _, s := range a.s.Series() {
 		out = append(out, wire.Series(s))
@@ -47,8 +39,7 @@ func (a *AgentStore) Series() []wire.Series {
 	return out
 }
 
-// Unacked implements Store.
-func (a *AgentStore) Unacked() []wire.Range {
+func (a *agentStore) Unacked() []wire.Range {
 	var out []wire.Range
 	for _, r := range a.s.Unacked() {
 		out = append(out, wire.Range(r))
@@ -56,8 +47,7 @@ func (a *AgentStore) Unacked() []wire.Range {
 	return out
 }
 
-// ReadFrom implements Store.
-func (a *AgentStore) ReadFrom(first uint64, most int) (wire.Batch, error) {
+func (a *agentStore) ReadFrom(first uint64, most int) (wire.Batch, error) {
 	b, err := a.s.ReadFrom(first, most)
 	if err != nil {
 		return wire.Batch{}, err
@@ -69,11 +59,9 @@ func (a *AgentStore) ReadFrom(first uint64, most int) (wire.Batch, error) {
 	return out, nil
 }
 
-// Ack implements Store.
-func (a *AgentStore) Ack(r wire.Range) error { return a.s.Ack(store.Range(r)) }
+func (a *agentStore) Ack(r wire.Range) error { return a.s.Ack(store.Range(r)) }
 
-// SetReceived implements Store.
-func (a *AgentStore) SetReceived(r wire.Received) error {
+func (a *agentStore) SetReceived(r wire.Received) error {
 	beyond := make([]store.Range, len(r.Beyond))
 	for i, x := range r.Beyond {
 		beyond[i] = store.Range(x)
@@ -81,8 +69,7 @@ func (a *AgentStore) SetReceived(r wire.Received) error {
 	return a.s.SetReceived(r.Cursor, beyond)
 }
 
-// NextReport implements Outbox.
-func (a *AgentStore) NextReport() (wire.Report, error) {
+func (a *agentStore) NextReport() (wire.Report, error) {
 	r := wire.Report{Forecasts: a.s.UnsentForecasts(reportForecasts)}
 	if a.Models != nil {
 		r.Models = a.Models()
@@ -97,8 +84,7 @@ func (a *AgentStore) NextReport() (wire.Report, error) {
 	return r, nil
 }
 
-// ReportAcked implements Outbox.
-func (a *AgentStore) ReportAcked(r wire.Report) error {
+func (a *agentStore) ReportAcked(r wire.Report) error {
 	a.s.AckForecasts(r.Forecasts)
 	if n := len(r.Quarantined); n > 0 {
 		a.s.AckQuarantine(r.Quarantined[n-1].ID)
