@@ -238,3 +238,17 @@ func FuzzUnmarshalState(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkAdd(b *testing.B) {
+	o := interval.Options{Resolution: 15 * time.Minute, MaxWatts: 20_000}
+	var s interval.State
+	count := 0
+	b.ReportAllocs()
+	n := interval.Sample{At: at(0), Kind: meter.Counter}
+	for b.Loop() {
+		n.At, n.Value = n.At+10_000, n.Value+1_717
+		if err := s.Add(n, o, func(interval.Interval) { count++ }, nil); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

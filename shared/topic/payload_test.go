@@ -331,7 +331,7 @@ func TestEncodeReadingsRoundTrip(t *testing.T) {
 func hundred() []byte {
 	var readings []topic.Payload
 	for i := range 100 {
-		readings = append(readings, topic.Payload{At: meter.Millis(1795446000000 + i*5000), Value: 12_345_678_901 + int64(i)*1717, Meter: "D6396", Kind: meter.Counter})
+		readings = append(readings, topic.Payload{At: 1795446000000 + meter.Millis(i)*5000, Value: 12_345_678_901 + int64(i)*1717, Meter: "D6396", Kind: meter.Counter})
 	}
 	return topic.EncodeReadings(nil, readings, "kWh")
 }
