@@ -37,6 +37,7 @@ type Request struct {
 // be repeated with the same token after any failure.
 func Enrol(ctx context.Context, dir string, r Request) (*Identity, wire.SiteConfig, error) {
 	none := wire.SiteConfig{}
+	r.Token = strings.TrimSpace(r.Token) // as files and terminals leave it
 	pin, err := parsePin(r.Token)
 	if err != nil {
 		return nil, none, err
@@ -121,7 +122,7 @@ func parsePin(token string) ([sha256.Size]byte, error) {
 		Pin string `json:"pin"`
 	}
 	var pin [sha256.Size]byte
-	if _, _, err := jwt.NewParser().ParseUnverified(strings.TrimSpace(token), &claims); err != nil {
+	if _, _, err := jwt.NewParser().ParseUnverified(token, &claims); err != nil {
 		return pin, errors.New("enrolment token: not a token of a hub: copy it whole, as `fluxora-hub token create` printed it")
 	}
 	b, err := hex.DecodeString(claims.Pin)

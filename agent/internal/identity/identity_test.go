@@ -31,7 +31,7 @@ func TestEnrolAndLoad(t *testing.T) {
 	if _, err := identity.Load(dir, time.Now); !errors.Is(err, identity.ErrNotEnrolled) {
 		t.Errorf("load before: %v, want ErrNotEnrolled", err)
 	}
-	id, err := enrol(t, dir, hub, address, hub.Token())
+	id, err := enrol(t, dir, hub, address, " "+hub.Token()+"\n")
 	if err != nil {
 		t.Fatal(err)
 	}
