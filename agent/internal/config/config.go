@@ -110,9 +110,9 @@ type Log struct {
 // Default returns the settings that hold unless others are given. Site has none.
 //
 // The commit window of 5 s bounds what a power cut can take from a broker that keeps its queue in memory, as Mosquitto
-// does between its saves. A shorter one writes more flash: each commit writes about 16 KiB however little it holds, so a
-// steady trickle costs at most 280 MB a day at 5 s and 1.4 GB at 1 s. Under load the window does not matter, since a full
-// pipe is committed at once.
+// does between its saves. A shorter one writes more flash: each commit writes three or four pages of 4 KiB however little it
+// holds (some kernels account for twice that), so a steady trickle costs at most 280 MB a day at 5 s and 1.4 GB at 1 s.
+// Under load the window does not matter, since a full pipe is committed at once.
 func Default() Config {
 	return Config{
 		DataDir:    "/var/lib/fluxora-agent",

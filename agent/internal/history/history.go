@@ -68,6 +68,13 @@ func Open(s *store.Store, o Options) (*History, error) {
 			h.rebuild(x)
 		} else if x.Resolution != x.options.Resolution || x.MaxWatts != x.options.MaxWatts {
 			o.Log.Info("the settings of a point changed: building its intervals anew from the readings held", "point", t.Point, "register", t.Register)
+			if x.Resolution != x.options.Resolution {
+				// Intervals of another length are of no use beside the new ones.
+				if err := h.cut(x, 0); err != nil {
+					return err
+				}
+				x.Closed = 0
+			}
 			x.Resolution, x.MaxWatts = x.options.Resolution, x.options.MaxWatts
 			h.rebuild(x)
 		}

@@ -3,6 +3,7 @@ package store_test
 import (
 	"bufio"
 	"context"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -27,6 +28,7 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv(childDir); dir != "" {
 		appendForEver(dir)
 	}
+	_ = flag.Set("rapid.checks", "25") // each step syncs; the command line may ask for more
 	os.Exit(m.Run())
 }
 
@@ -250,7 +252,7 @@ func TestDamage(t *testing.T) {
 	if err != nil || len(files) < 3 {
 		t.Fatalf("files %v, %v: want state and several segments", files, err)
 	}
-	for round := range 60 {
+	for round := range 40 {
 		dir := filepath.Join(t.TempDir(), "store")
 		if err := os.CopyFS(dir, os.DirFS(whole)); err != nil {
 			t.Fatal(err)

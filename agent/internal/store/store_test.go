@@ -250,13 +250,13 @@ func TestCapThroughFillAndDrain(t *testing.T) {
 	a := series(t, s, "main")
 	sent, n := 0, 0
 	for round := range 6 {
-		for range 150 {
-			rs := counter(a, n, 500)
+		for range 50 {
+			rs := counter(a, n, 1500)
 			for i := range rs {
 				rs[i].Value ^= int64(i*7919) % 65521 // hard to pack
 			}
 			appendAll(t, s, rs)
-			n += 500
+			n += 1500
 			if got := diskBytes(t, dir); got > most {
 				t.Fatalf("%d bytes on disk, cap %d", got, most)
 			}
@@ -306,8 +306,8 @@ func TestRetention(t *testing.T) {
 	now := noon
 	s := open(t, t.TempDir(), store.Options{MaxBytes: 4 << 20, Retention: time.Hour, Now: func() time.Time { return now }})
 	a := series(t, s, "main")
-	for i := range 700 {
-		rs := counter(a, i*500, 500)
+	for i := range 175 {
+		rs := counter(a, i*2000, 2000)
 		for i := range rs {
 			rs[i].Value ^= int64(i*7919) % 65521
 		}
