@@ -27,11 +27,16 @@ var cluster struct {
 	once   sync.Once
 	server *postgres.Server
 	err    error
-	keep   io.Closer // its end tells the shell to clean up
 
 	mu        sync.Mutex // held while a template is made or copied
 	templates map[string]bool
 	number    atomic.Int64
+}
+
+// ends are the pipes whose end tells the shells to clean up. They are kept here, since a pipe that is collected is closed.
+var ends struct {
+	sync.Mutex
+	pipes []io.Closer
 }
 
 // Server returns the test binary's cluster, or skips t when no Postgres is installed.
@@ -110,19 +115,27 @@ func launch() (*postgres.Server, error) {
 		return nil, err
 	}
 	cluster.templates = map[string]bool{}
-	if cluster.keep, err = removeAtExit(dir); err != nil {
-		return nil, err
-	}
 	return postgres.Start(context.Background(), postgres.Options{Dir: dir, Ephemeral: true, SharedBuffersMB: 64})
 }
 
-// Dir makes a temporary directory that the server's user can enter, as those of testing.T cannot be by another user.
+// Dir makes a temporary directory that the server's user can enter, as those of testing.T cannot be by another user. It is
+// removed when the test binary ends, at the latest.
 func Dir() (string, error) {
 	dir, err := os.MkdirTemp("/tmp", "fluxora-pgtest-")
 	if err != nil {
 		return "", err
 	}
-	return dir, os.Chmod(dir, 0o711)
+	if err := os.Chmod(dir, 0o711); err != nil {
+		return "", err
+	}
+	end, err := removeAtExit(dir)
+	if err != nil {
+		return "", err
+	}
+	ends.Lock()
+	ends.pipes = append(ends.pipes, end)
+	ends.Unlock()
+	return dir, nil
 }
 
 // removeAtExit starts a shell that waits for the end of this process, however it comes, and then for the end of the
@@ -130,7 +143,7 @@ func Dir() (string, error) {
 func removeAtExit(dir string) (io.Closer, error) {
 	const script = `cat >/dev/null
 i=0; while [ -e "$0/data/postmaster.pid" ] && kill -0 "$(head -n1 "$0/data/postmaster.pid")" 2>/dev/null && [ $i -lt 100 ]; do sleep 0.1; i=$((i+1)); done
-rm -rf "$0"`
+i=0; while rm -rf "$0"; [ $i -lt 5 ]; do sleep 0.5; i=$((i+1)); done` // again: what a killed initdb left may still write
 	cmd := exec.Command("sh", "-c", script, dir)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	w, err := cmd.StdinPipe()
