@@ -13,6 +13,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"fluxora.dev/agent/internal/artifact"
@@ -81,7 +83,7 @@ type agent struct {
 	log     *slog.Logger
 	parts   *lifecycle.Group
 
-	decided  wire.SiteConfig // by the hub, in force
+	revision atomic.Uint64 // of what the hub decided for the site, in force
 	store    *store.Store
 	history  *history.History
 	ingest   *ingest.Ingest
@@ -120,11 +122,12 @@ func (a *agent) openStore() (err error) {
 	for _, d := range a.store.Damage() {
 		a.log.Error("the store was damaged", "what", d)
 	}
-	a.decided, err = hubDecided(a.store)
+	decided, err := hubDecided(a.store)
 	if err != nil {
 		a.log.Error("going on with the agent's own settings", "error", err)
 	}
-	a.config = decidedBy(a.config, a.decided)
+	a.revision.Store(decided.Revision)
+	a.config = decidedBy(a.config, decided)
 	return nil
 }
 
@@ -195,7 +198,7 @@ func (a *agent) startUplink() error {
 	a.uplink = uplink.New(uplink.Options{
 		Identity: a.identity, Store: uplinkStore{a.store}, Outbox: outbox{a.store, a.cache}, Log: a.component("uplink"),
 		Now: a.now, Hub: a.hubAddress(), Version: a.version,
-		ConfigRevision: func() uint64 { return a.decided.Revision },
+		ConfigRevision: a.revision.Load,
 		OnConfig:       a.reconfigure, OnModels: a.cache.Announce,
 	})
 	a.parts.Go("uplink", a.uplink.Run)
@@ -243,18 +246,24 @@ func (a *agent) startStatus() (err error) {
 	if err != nil {
 		return err
 	}
-	a.parts.OnStop("status", a.status.Stop)
 	a.parts.Go("status", a.status.Serve)
 	return nil
 }
 
 // reconfigure takes what the hub decided for the site. It is called by the uplink, which must not wait.
 func (a *agent) reconfigure(s wire.SiteConfig) {
-	if s.Revision == a.decided.Revision {
+	if s.Revision == a.revision.Load() {
 		return
 	}
+	now, then := a.config, decidedBy(a.config, s)
+	same := now.Zone == then.Zone && now.Resolution == then.Resolution && now.Forecast.Horizon == then.Forecast.Horizon &&
+		slices.Equal(now.Forecast.Levels, then.Forecast.Levels)
 	if err := keepDecided(a.store, s); err != nil {
 		a.log.Error("the site's configuration could not be kept; the hub will tell it again", "error", err)
+		return
+	}
+	if same {
+		a.revision.Store(s.Revision)
 		return
 	}
 	a.parts.Go("configuration", func(context.Context) error { return errReconfigured })

@@ -119,16 +119,20 @@ func Listen(src Source, metrics prometheus.Gatherer, o Options) (*Server, error)
 // Addr returns the address that the server listens on.
 func (s *Server) Addr() string { return s.ln.Addr().String() }
 
-// Serve answers requests until Stop.
-func (s *Server) Serve(context.Context) error {
+// Serve answers requests until ctx ends, and then those under way.
+func (s *Server) Serve(ctx context.Context) error {
+	stopped := make(chan error, 1)
+	stop := context.AfterFunc(ctx, func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		stopped <- s.http.Shutdown(ctx)
+	})
 	if err := s.http.Serve(s.ln); !errors.Is(err, http.ErrServerClosed) {
+		stop()
 		return fmt.Errorf("serve %s: %w", s.Addr(), err)
 	}
-	return nil
+	return <-stopped
 }
-
-// Stop ends the server once running requests are answered or ctx ends.
-func (s *Server) Stop(ctx context.Context) error { return s.http.Shutdown(ctx) }
 
 // limitBody bounds request bodies; no route takes one.
 func limitBody(next http.Handler) http.Handler { return http.MaxBytesHandler(next, 4<<10) }

@@ -79,10 +79,12 @@ func serve(t *testing.T, src status.Source, o status.Options) func(method, path,
 	if err != nil {
 		t.Fatal(err)
 	}
+	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
-	go func() { done <- s.Serve(t.Context()) }()
+	go func() { done <- s.Serve(ctx) }()
 	t.Cleanup(func() {
-		if err := errors.Join(s.Stop(context.Background()), <-done); err != nil {
+		cancel()
+		if err := <-done; err != nil {
 			t.Error(err)
 		}
 	})

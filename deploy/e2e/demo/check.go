@@ -49,12 +49,12 @@ func (d *demo) check(ctx context.Context) error {
 	stopped := time.Now()
 	for _, s := range d.sites {
 		var ps rest.AgentPoints
-		if err := s.api.Get(ctx, "/v1/points", &ps); err != nil {
+		if err := s.agent.API.Get(ctx, "/v1/points", &ps); err != nil {
 			return err
 		}
 		for _, p := range ps.Points {
 			var f rest.Forecast
-			if err := s.api.Post(ctx, "/v1/points/"+p.ID+"/forecast", &f); err != nil {
+			if err := s.agent.API.Post(ctx, "/v1/points/"+p.ID+"/forecast", &f); err != nil {
 				return fmt.Errorf("with the hub stopped: %w", err)
 			}
 			if f.Rung != "active" || len(f.Steps) != 48 {
@@ -80,10 +80,7 @@ func (d *demo) check(ctx context.Context) error {
 	done("further forecasts of every point, readings kept")
 
 	done = d.out.stage("hub back")
-	if err := d.hub.Start(); err != nil {
-		return err
-	}
-	if err := d.hubReady(ctx); err != nil {
+	if err := d.hub.Start(ctx); err != nil {
 		return err
 	}
 	var received int64
@@ -111,13 +108,13 @@ func (d *demo) check(ctx context.Context) error {
 // hubForecasts returns of how many points the hub serves a model forecast.
 func (d *demo) hubForecasts(ctx context.Context) (int, error) {
 	var ps rest.Points
-	if err := d.hubAPI.Get(ctx, "/v1/points", &ps); err != nil {
+	if err := d.hub.API.Get(ctx, "/v1/points", &ps); err != nil {
 		return 0, err
 	}
 	n := 0
 	for _, p := range ps.Points {
 		var f rest.Forecast
-		if err := d.hubAPI.Get(ctx, "/v1/points/"+p.ID+"/forecast", &f); err != nil {
+		if err := d.hub.API.Get(ctx, "/v1/points/"+p.ID+"/forecast", &f); err != nil {
 			return n, err
 		}
 		if f.Provenance != nil && f.Provenance.Rung == "active" && len(f.Steps) == 48 {
@@ -158,7 +155,7 @@ func (s *seen) issuedAfter(t time.Time) (n int) {
 // watchForecasts subscribes to every site's forecasts as a client of its own.
 func (d *demo) watchForecasts() (*seen, func(), error) {
 	s := &seen{points: map[string]rest.Forecast{}}
-	o := mqtt.NewClientOptions().AddBroker(fmt.Sprintf("tcp://127.0.0.1:%d", d.o.BrokerPort)).
+	o := mqtt.NewClientOptions().AddBroker(d.brokerURL()).
 		SetClientID("fluxora-demo-watch").SetUsername(d.user).SetPassword(d.password).SetConnectTimeout(5 * time.Second)
 	c := mqtt.NewClient(o)
 	if t := c.Connect(); t.Wait() && t.Error() != nil {

@@ -18,7 +18,6 @@ import (
 	"time"
 
 	"fluxora.dev/deploy/e2e/broker"
-	"fluxora.dev/deploy/e2e/rest"
 	"fluxora.dev/deploy/e2e/stage"
 	"fluxora.dev/shared/lifecycle"
 )
@@ -47,8 +46,7 @@ type demo struct {
 	broker   *broker.Broker
 	user     string
 	password string
-	hub      *stage.Process
-	hubAPI   *rest.Client
+	hub      *stage.Hub
 	sites    []*site
 }
 
@@ -60,6 +58,10 @@ func Run(ctx context.Context, o Options) (err error) {
 			return fmt.Errorf("make a directory for the demo: %w", err)
 		}
 		defer os.RemoveAll(d.o.Dir)
+		// Postgres, which does not run as root, must be able to pass through.
+		if err := os.Chmod(d.o.Dir, 0o755); err != nil {
+			return fmt.Errorf("open the demo's directory: %w", err)
+		}
 	}
 	if d.o.Dir, err = filepath.Abs(d.o.Dir); err != nil {
 		return fmt.Errorf("demo directory: %w", err)
@@ -183,37 +185,24 @@ func (d *demo) setUp(ctx context.Context, parts *lifecycle.Group) error {
 	return nil
 }
 
-// waitFor asks until ready says yes, a process that is needed has ended, or ctx ends.
+// waitFor asks until ready says yes, an agent or a bridge has ended by itself, or the time is over.
 func (d *demo) waitFor(ctx context.Context, what string, within time.Duration, ready func(context.Context) (bool, error)) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, within, fmt.Errorf("%s: not within %s", what, within))
-	defer cancel()
-	var last error
-	for {
-		ok, err := ready(ctx)
-		if ok && err == nil {
-			return nil
-		}
-		if ctx.Err() == nil {
-			last = err
-		}
+	return stage.WaitFor(ctx, what, within, func(ctx context.Context) (bool, error) {
 		if err := d.ended(); err != nil {
-			return err
+			return false, err
 		}
-		select {
-		case <-ctx.Done():
-			return errors.Join(context.Cause(ctx), last)
-		case <-time.After(200 * time.Millisecond):
-		}
-	}
+		return ready(ctx)
+	})
 }
 
 // ended returns an error when an agent or a bridge has ended by itself. The hub is not among them: it may be away.
 func (d *demo) ended() error {
 	for _, s := range d.sites {
-		for _, p := range []*stage.Process{s.agent, s.bridge} {
-			if p != nil && p.Ended() != nil && !p.Running() {
-				return fmt.Errorf("%s ended by itself; the end of %s:\n%s", p.Name, p.Log, p.Tail(15))
-			}
+		if s.agent != nil && s.agent.Ended() != nil && !s.agent.Running() {
+			return s.agent.EndedError()
+		}
+		if s.bridge != nil && !s.bridge.Running() {
+			return s.bridge.EndedError()
 		}
 	}
 	return nil

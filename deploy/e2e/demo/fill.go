@@ -58,7 +58,7 @@ func (d *demo) fillAndTrain(ctx context.Context) error {
 		have, want := 0, 0
 		for _, s := range d.sites {
 			var ps rest.AgentPoints
-			if err := s.api.Get(ctx, "/v1/points", &ps); err != nil {
+			if err := s.agent.API.Get(ctx, "/v1/points", &ps); err != nil {
 				return false, err
 			}
 			want += s.points
@@ -81,7 +81,7 @@ func (d *demo) fillAndTrain(ctx context.Context) error {
 // live reports whether every meter of the site has sent a reading of the last minute.
 func (s *site) live(ctx context.Context) (bool, error) {
 	var ps rest.AgentPoints
-	if err := s.api.Get(ctx, "/v1/points", &ps); err != nil {
+	if err := s.agent.API.Get(ctx, "/v1/points", &ps); err != nil {
 		return false, err
 	}
 	n := 0
@@ -96,7 +96,7 @@ func (s *site) live(ctx context.Context) (bool, error) {
 // atHub returns how many readings the hub has committed and how many the agents still hold for it.
 func (d *demo) atHub(ctx context.Context) (received, backlog int64, err error) {
 	var agents rest.Agents
-	if err := d.hubAPI.Get(ctx, "/v1/agents", &agents); err != nil {
+	if err := d.hub.API.Get(ctx, "/v1/agents", &agents); err != nil {
 		return 0, 0, err
 	}
 	for _, a := range agents.Agents {
@@ -118,7 +118,7 @@ func (d *demo) train(ctx context.Context) error {
 	defer cancel()
 	result := make(chan error, 1)
 	go func() {
-		_, err := d.hubCommand(ctx, "train", "--json")
+		_, err := d.hub.Command(ctx, "train", "--json")
 		result <- err
 	}()
 	tick := time.NewTicker(300 * time.Millisecond)
@@ -129,7 +129,7 @@ func (d *demo) train(ctx context.Context) error {
 			return err
 		case <-tick.C:
 			var m rest.Models
-			if err := d.hubAPI.Get(ctx, "/v1/models", &m); err == nil && len(m.Trainings) > 0 {
+			if err := d.hub.API.Get(ctx, "/v1/models", &m); err == nil && len(m.Trainings) > 0 {
 				d.out.progress("training  %s %.0f %%", m.Trainings[0].Stage, m.Trainings[0].Percent)
 			}
 		}
@@ -139,7 +139,7 @@ func (d *demo) train(ctx context.Context) error {
 // activeModel describes the active model and its backtest, or says why there is none.
 func (d *demo) activeModel(ctx context.Context) (string, bool, error) {
 	var m rest.Models
-	if err := d.hubAPI.Get(ctx, "/v1/models", &m); err != nil {
+	if err := d.hub.API.Get(ctx, "/v1/models", &m); err != nil {
 		return "", false, err
 	}
 	for _, model := range m.Models {
@@ -158,21 +158,14 @@ func (d *demo) activeModel(ctx context.Context) (string, bool, error) {
 	return "nothing was trained yet", false, nil
 }
 
-// books returns the account of the site's agent.
-func (s *site) books(ctx context.Context) (rest.Overview, error) {
-	var o rest.Overview
-	err := s.api.Get(ctx, "/v1/status", &o)
-	return o, err
-}
-
 // pending returns how many readings the agent holds for the hub.
 func (s *site) pending(ctx context.Context) (int64, error) {
-	o, err := s.books(ctx)
-	return o.Readings.Pending, err
+	b, err := s.agent.Books(ctx)
+	return b.Pending, err
 }
 
 // taken returns how many readings the agent has taken in all.
 func (s *site) taken(ctx context.Context) (int64, error) {
-	o, err := s.books(ctx)
-	return o.Readings.Received, err
+	b, err := s.agent.Books(ctx)
+	return b.Received, err
 }

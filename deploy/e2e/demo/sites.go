@@ -8,10 +8,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
-	"fluxora.dev/deploy/e2e/rest"
 	"fluxora.dev/deploy/e2e/stage"
 	"fluxora.dev/shared/lifecycle"
 )
@@ -25,10 +25,8 @@ type site struct {
 	profile string   // of the synthetic site; empty for a recording
 	points  int
 
-	port   int // of the agent's HTTP interface
-	agent  *stage.Process
+	agent  *stage.Agent
 	bridge *stage.Process
-	api    *rest.Client
 }
 
 const (
@@ -130,75 +128,37 @@ func (d *demo) metersByCategory(ctx context.Context) (groups map[string][]string
 
 // startAgent enrols the site's agent, unless a run before did, and starts it.
 func (d *demo) startAgent(ctx context.Context, parts *lifecycle.Group, s *site) error {
-	dir := d.path("sites", s.name)
-	data := filepath.Join(dir, "agent")
-	if err := os.MkdirAll(data, 0o700); err != nil {
-		return fmt.Errorf("make the agent's directory: %w", err)
-	}
-	if err := d.agentPort(s); err != nil {
+	port, err := d.agentPort(s)
+	if err != nil {
 		return err
 	}
-	config := filepath.Join(dir, "agent.yaml")
-	text := fmt.Sprintf(`# Written by the demo.
-site: %s
-data_dir: %s
-zone: %s
-resolution: 1h
-mqtt:
-  url: tcp://127.0.0.1:%d
-  username: %s
-  password_file: %s
-  max_inflight: 200
-http:
-  listen: 127.0.0.1:%d
-`, s.name, data, s.zone, d.o.BrokerPort, d.user, d.path("mqtt-password"), s.port)
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-		return fmt.Errorf("write the agent's settings: %w", err)
+	s.agent, err = stage.NewAgent(d.o.Bin, d.path("sites", s.name), d.path("logs", "agent-"+s.name+".log"), stage.AgentOptions{
+		Site: s.name, Zone: s.zone, Broker: d.brokerURL(), User: d.user, PasswordFile: d.path("mqtt-password"), Port: port,
+	})
+	if err != nil {
+		return err
 	}
-	if _, err := os.Stat(filepath.Join(data, "identity", "identity.json")); errors.Is(err, fs.ErrNotExist) {
-		token, err := d.hubCommand(ctx, "token", "create", "--site", s.name, "--zone", s.zone)
-		if err != nil {
+	if !s.agent.Enrolled() {
+		if err := s.agent.Enrol(ctx, d.hub, s.zone); err != nil {
 			return err
 		}
-		tokenFile := filepath.Join(dir, "enrolment-token")
-		if err := os.WriteFile(tokenFile, []byte(token), 0o600); err != nil {
-			return fmt.Errorf("keep the enrolment token: %w", err)
-		}
-		if _, err := stage.Run(ctx, nil, d.program("fluxora-agent"), "enroll", "--config", config,
-			"--hub", fmt.Sprintf("127.0.0.1:%d", d.o.UplinkPort), "--token-file", tokenFile); err != nil {
-			return err
-		}
-		_ = os.Remove(tokenFile)
 	}
-	s.agent = &stage.Process{
-		Name: "agent of " + s.name, Path: d.program("fluxora-agent"), Args: []string{"run", "--config", config},
-		Log: d.path("logs", "agent-"+s.name+".log"),
-	}
-	if err := s.agent.Start(); err != nil {
+	if err := s.agent.Start(ctx); err != nil {
 		return err
 	}
 	parts.OnStop(s.agent.Name, func(context.Context) error { return s.agent.Stop(20 * time.Second) })
-	s.api = rest.New(fmt.Sprintf("http://127.0.0.1:%d", s.port), "")
-	return d.waitFor(ctx, s.agent.Name+" to be ready", 30*time.Second, func(ctx context.Context) (bool, error) {
-		return true, s.api.Get(ctx, "/readyz", nil)
-	})
+	return nil
 }
 
-// agentPort gives the site's agent its port: the next one after AgentPort, or a free one.
-func (d *demo) agentPort(s *site) error {
+func (d *demo) brokerURL() string { return fmt.Sprintf("tcp://127.0.0.1:%d", d.o.BrokerPort) }
+
+// agentPort returns the port of the site's agent: the next one after AgentPort, or a free one.
+func (d *demo) agentPort(s *site) (int, error) {
 	if d.o.AgentPort == 0 {
-		var err error
-		s.port, err = stage.FreePort()
-		return err
+		return stage.FreePort()
 	}
-	s.port = d.o.AgentPort
-	for _, other := range d.sites {
-		if other == s {
-			break
-		}
-		s.port++
-	}
-	return stage.CheckPort(s.port, "the HTTP interface of the agent of "+s.name, "--agent-port")
+	port := d.o.AgentPort + slices.Index(d.sites, s)
+	return port, stage.CheckPort(port, "the HTTP interface of the agent of "+s.name, "--agent-port")
 }
 
 // startBridge starts the site's bridge.
@@ -213,14 +173,14 @@ func (d *demo) startBridge(parts *lifecycle.Group, s *site) error {
 site: %s
 data_dir: %s
 mqtt:
-  url: tcp://127.0.0.1:%d
+  url: %s
   username: %s
   password_file: %s
   max_inflight: 200
 replay:
 %s  backfill: %d
   every: 5s
-`, s.name, filepath.Join(dir, "bridge"), d.o.BrokerPort, d.user, d.path("mqtt-password"), replay, d.o.Backfill)
+`, s.name, filepath.Join(dir, "bridge"), d.brokerURL(), d.user, d.path("mqtt-password"), replay, d.o.Backfill)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		return fmt.Errorf("write the bridge's settings: %w", err)
 	}

@@ -75,10 +75,7 @@ func (d *demo) obey(ctx context.Context, command string) error {
 			return nil
 		}
 		done := d.out.stage("hub")
-		if err := d.hub.Start(); err != nil {
-			return err
-		}
-		if err := d.hubReady(ctx); err != nil {
+		if err := d.hub.Start(ctx); err != nil {
 			return err
 		}
 		done("back")
@@ -86,11 +83,11 @@ func (d *demo) obey(ctx context.Context, command string) error {
 	case "f":
 		for _, s := range d.sites {
 			var ps rest.AgentPoints
-			if err := s.api.Get(ctx, "/v1/points", &ps); err != nil {
+			if err := s.agent.API.Get(ctx, "/v1/points", &ps); err != nil {
 				return err
 			}
 			for _, p := range ps.Points {
-				if err := s.api.Post(ctx, "/v1/points/"+p.ID+"/forecast", nil); err != nil {
+				if err := s.agent.API.Post(ctx, "/v1/points/"+p.ID+"/forecast", nil); err != nil {
 					return err
 				}
 			}
@@ -114,7 +111,7 @@ func (d *demo) showPoints(ctx context.Context) error {
 			return fmt.Errorf("zone of %s: %w", s.name, err)
 		}
 		var ps rest.AgentPoints
-		if err := s.api.Get(ctx, "/v1/points", &ps); err != nil {
+		if err := s.agent.API.Get(ctx, "/v1/points", &ps); err != nil {
 			return err
 		}
 		for _, p := range ps.Points {
@@ -123,7 +120,7 @@ func (d *demo) showPoints(ctx context.Context) error {
 				reading = fmt.Sprintf("%s  %.3f kWh", p.LastReading.At.In(zone).Format("15:04:05"), p.LastReading.Value/1000)
 			}
 			var f rest.Forecast
-			if err := s.api.Get(ctx, "/v1/points/"+p.ID+"/forecast", &f); err == nil && len(f.Steps) > 0 && len(f.Levels) > 0 {
+			if err := s.agent.API.Get(ctx, "/v1/points/"+p.ID+"/forecast", &f); err == nil && len(f.Steps) > 0 && len(f.Levels) > 0 {
 				top, last := f.Peak(), len(f.Levels)-1
 				v := f.Steps[top].Values
 				peak = f.Steps[top].Start.In(zone).Format("Mon 15:04")
@@ -158,8 +155,8 @@ Three things to try, here or in another terminal:
      curl -s http://127.0.0.1:%d/v1/points/%s/forecast
 t and Enter shows the table again. Ctrl-C ends everything; the next run goes on from %s.
 
-`, d.hubURL(), d.path("api-token"), first.port, len(d.sites)-1, d.o.BrokerPort, d.user, d.path("mqtt-password"),
-		d.o.BrokerPort, d.user, d.path("mqtt-password"), d.path("api-token"), d.hubURL(), first.port, d.firstPoint(), d.o.Dir)
+`, d.hub.URL(), d.path("api-token"), first.agent.Port, len(d.sites)-1, d.o.BrokerPort, d.user, d.path("mqtt-password"),
+		d.o.BrokerPort, d.user, d.path("mqtt-password"), d.path("api-token"), d.hub.URL(), first.agent.Port, d.firstPoint(), d.o.Dir)
 	if d.o.Data != "" {
 		d.out.print("%s", attribution)
 	}

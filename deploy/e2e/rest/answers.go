@@ -121,10 +121,14 @@ func (f Forecast) Peak() int {
 
 // Overview is an agent's answer to /v1/status.
 type Overview struct {
-	Readings struct {
-		Received  int64 `json:"received"`
-		Delivered int64 `json:"delivered"`
-		Evicted   int64 `json:"evicted"`
-		Pending   int64 `json:"pending"`
-	} `json:"readings"`
+	Readings Books `json:"readings"`
+}
+
+// Books is an agent's account of the readings it took.
+type Books struct {
+	Received    int64 `json:"received"`
+	Delivered   int64 `json:"delivered"`
+	Evicted     int64 `json:"evicted"`
+	Pending     int64 `json:"pending"`
+	Quarantined int64 `json:"quarantined"`
 }
