@@ -309,8 +309,10 @@ func TestConfigNamesEveryProblem(t *testing.T) {
 	if !errors.As(err, &wrong) {
 		t.Fatal(err)
 	}
-	for _, place := range []string{":1:7: site", ":3:8: mqtt.url", ":4:17: mqtt.max_inflight", ":6:10: replay.every", ":7:13: replay.register",
-		"replay.profiles", "replay.points", ":11:11: http.listen", ":13:10: log.level", ":14:11: log.format"} {
+	for _, place := range []string{
+		":1:7: site", ":3:8: mqtt.url", ":4:17: mqtt.max_inflight", ":6:10: replay.every", ":7:13: replay.register",
+		"replay.profiles", "replay.points", ":11:11: http.listen", ":13:10: log.level", ":14:11: log.format",
+	} {
 		if !strings.Contains(err.Error(), place) {
 			t.Errorf("no %q in\n%v", place, err)
 		}

@@ -65,10 +65,14 @@ func metrics(p *publish.Publisher) *prometheus.Registry {
 	counter("readings_published_total", "Readings in those messages.", func(c publish.Counts) uint64 { return c.Readings })
 	counter("messages_acked_total", "Messages that the broker has acknowledged.", func(c publish.Counts) uint64 { return c.Acked })
 	counter("reconnects_total", "Connections to the broker after the first.", func(c publish.Counts) uint64 { return max(c.Connects, 1) - 1 })
-	r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "fluxora_bridge", Name: "backlog_messages",
-		Help: "Messages taken and not yet acknowledged."}, func() float64 { return float64(p.Counts().Backlog) }))
-	r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "fluxora_bridge", Name: "connected",
-		Help: "1 while there is a connection to the broker."}, func() float64 {
+	r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Namespace: "fluxora_bridge", Name: "backlog_messages",
+		Help: "Messages taken and not yet acknowledged.",
+	}, func() float64 { return float64(p.Counts().Backlog) }))
+	r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Namespace: "fluxora_bridge", Name: "connected",
+		Help: "1 while there is a connection to the broker.",
+	}, func() float64 {
 		if p.Counts().Connected {
 			return 1
 		}

@@ -234,8 +234,10 @@ func (a *Admin) help(ctx context.Context, begun <-chan struct{}, wait time.Durat
 
 func trainingOf(r store.TrainingRun) (Training, error) {
 	scores, err := registry.DecodeScores(r.Scores)
-	return Training{Run: r.ID, State: r.State, Stage: r.Stage, Percent: r.Percent, Attempt: r.Attempt, Outcome: r.Outcome, Reason: r.Reason,
-		Model: r.Model, Scores: scores}, err
+	return Training{
+		Run: r.ID, State: r.State, Stage: r.Stage, Percent: r.Percent, Attempt: r.Attempt, Outcome: r.Outcome, Reason: r.Reason,
+		Model: r.Model, Scores: scores,
+	}, err
 }
 
 // Backtest measures the active model beside the baselines and returns the scores and a table of them.
@@ -261,6 +263,8 @@ func newEngine(b *base) *jobs.Engine {
 }
 
 func newTrainer(b *base, schedule *jobs.Schedule, done func(outcome string, took time.Duration)) (*jobs.Trainer, error) {
-	return jobs.NewTrainer(jobs.TrainerOptions{Store: b.store, Pool: b.store.Pool(), Registry: b.registry, Learner: newEngine(b), Schedule: schedule,
-		Timeout: b.o.Config.Training.Timeout, Log: b.o.Log.With("component", "training"), Now: b.o.Now, Done: done})
+	return jobs.NewTrainer(jobs.TrainerOptions{
+		Store: b.store, Pool: b.store.Pool(), Registry: b.registry, Learner: newEngine(b), Schedule: schedule,
+		Timeout: b.o.Config.Training.Timeout, Log: b.o.Log.With("component", "training"), Now: b.o.Now, Done: done,
+	})
 }

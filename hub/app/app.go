@@ -66,8 +66,10 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 
 	adapter := ingeststore.New(b.store, o.Now)
-	agents = ingest.New(ingest.Options{Store: adapter, Enrolment: adapter, Authority: b.authority,
-		Log: o.Log.With("component", "uplink"), Now: o.Now, DrainTimeout: c.StopWithin / 3})
+	agents = ingest.New(ingest.Options{
+		Store: adapter, Enrolment: adapter, Authority: b.authority,
+		Log: o.Log.With("component", "uplink"), Now: o.Now, DrainTimeout: c.StopWithin / 3,
+	})
 	g.Go("uplink", func(ctx context.Context) error { return agents.Serve(ctx, a.uplink) })
 
 	g.Go("announcements", (&watch{store: b.store, announce: func(org uuid.UUID) { agents.Announce(org, uuid.Nil) }, log: o.Log.With("component", "uplink")}).run)
@@ -143,8 +145,10 @@ func listen(g *lifecycle.Group, key, addr string) (net.Listener, error) {
 
 // serveHTTP serves until ctx ends, then lets requests in hand finish.
 func serveHTTP(ctx context.Context, l net.Listener, handler http.Handler, c Config) error {
-	srv := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: c.HTTP.Timeout, WriteTimeout: c.HTTP.Timeout + 5*time.Second,
-		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10}
+	srv := &http.Server{
+		Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: c.HTTP.Timeout, WriteTimeout: c.HTTP.Timeout + 5*time.Second,
+		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
+	}
 	drained := make(chan error, 1)
 	stop := context.AfterFunc(ctx, func() {
 		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.StopWithin/2)
@@ -165,8 +169,10 @@ func startTraining(ctx context.Context, g *lifecycle.Group, b *base, count *trai
 		return err
 	}
 	hour, minute := c.Training.TimeOfDay()
-	schedule := jobs.NewSchedule(jobs.ScheduleOptions{Store: b.store, Asker: b.asker, Hour: hour, Minute: minute, Zone: zone,
-		FirstAfter: c.Training.FirstAfter, CheckEvery: c.Training.CheckEvery, Log: log, Now: b.o.Now})
+	schedule := jobs.NewSchedule(jobs.ScheduleOptions{
+		Store: b.store, Asker: b.asker, Hour: hour, Minute: minute, Zone: zone,
+		FirstAfter: c.Training.FirstAfter, CheckEvery: c.Training.CheckEvery, Log: log, Now: b.o.Now,
+	})
 	trainer, err := newTrainer(b, schedule, count.done)
 	if err != nil {
 		return err

@@ -37,8 +37,10 @@ type private struct {
 // startPrivate starts the server in dir and notes its URL beside it.
 func startPrivate(ctx context.Context, c Config, log *slog.Logger) (*private, error) {
 	p := &private{
-		o: postgres.Options{Dir: filepath.Join(c.DataDir, "postgres"), Binaries: c.Database.BinDir, Log: log,
-			MaxConnections: c.Database.Connections + privateSlack},
+		o: postgres.Options{
+			Dir: filepath.Join(c.DataDir, "postgres"), Binaries: c.Database.BinDir, Log: log,
+			MaxConnections: c.Database.Connections + privateSlack,
+		},
 		urlPath: filepath.Join(c.DataDir, urlFile), log: log,
 	}
 	if err := os.MkdirAll(c.DataDir, 0o711); err != nil { // others may pass: the server may run as another user

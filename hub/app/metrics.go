@@ -19,8 +19,10 @@ type trainingCounter struct {
 func newTrainingCounter(reg prometheus.Registerer) *trainingCounter {
 	c := &trainingCounter{
 		runs: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "fluxora_hub_trainings_total", Help: "Trainings ended, by outcome."}, []string{"outcome"}),
-		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "fluxora_hub_training_seconds", Help: "Time from the start of a training to its end.",
-			Buckets: []float64{1, 5, 15, 60, 300, 900, 3600}}),
+		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "fluxora_hub_training_seconds", Help: "Time from the start of a training to its end.",
+			Buckets: []float64{1, 5, 15, 60, 300, 900, 3600},
+		}),
 	}
 	reg.MustRegister(c.runs, c.seconds)
 	return c

@@ -27,6 +27,8 @@ const (
 
 // Reasons lists every reason.
 func Reasons() []Reason {
-	return []Reason{Malformed, TooLarge, UnknownTopic, UnknownRegister, UnknownField, BadValue, BadUnit, BadKind, BadTime,
-		BadMeter, BadQuality, Absurd, Future, UnsetClock, TooOld, Undecodable, Repeated}
+	return []Reason{
+		Malformed, TooLarge, UnknownTopic, UnknownRegister, UnknownField, BadValue, BadUnit, BadKind, BadTime,
+		BadMeter, BadQuality, Absurd, Future, UnsetClock, TooOld, Undecodable, Repeated,
+	}
 }

@@ -103,8 +103,18 @@ func TestDecodeForecastRefuses(t *testing.T) {
 		Point: "p", Register: meter.EnergyImport, Levels: []float64{0.5}, Resolution: time.Hour, Rung: forecast.Active, Values: []float64{1, 2.5},
 	}))
 	for _, change := range [][2]string{
-		{`"Wh"`, `"kWh"`}, {`PT1H`, `1h`}, {`PT1H`, `PT60M`}, {`"active"`, `"best"`}, {`[2.5]`, `[2.5,3]`}, {`[2.5]`, `[-1]`}, {`[2.5]`, `["x"]`},
-		{`01:00:00Z`, `02:00:00Z`}, {`"rung"`, `"stage"`}, {`]}`, `]} 1`}, {`"completeness":0`, `"completeness":2`}, {`energy-import`, `1.8.0`},
+		{`"Wh"`, `"kWh"`},
+		{`PT1H`, `1h`},
+		{`PT1H`, `PT60M`},
+		{`"active"`, `"best"`},
+		{`[2.5]`, `[2.5,3]`},
+		{`[2.5]`, `[-1]`},
+		{`[2.5]`, `["x"]`},
+		{`01:00:00Z`, `02:00:00Z`},
+		{`"rung"`, `"stage"`},
+		{`]}`, `]} 1`},
+		{`"completeness":0`, `"completeness":2`},
+		{`energy-import`, `1.8.0`},
 	} {
 		in := strings.Replace(good, change[0], change[1], 1)
 		if in == good {

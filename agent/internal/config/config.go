@@ -119,8 +119,10 @@ func Default() Config {
 		Zone:       "UTC",
 		Resolution: 15 * time.Minute,
 		MQTT:       MQTT{URL: "tcp://127.0.0.1:1883", MaxInflight: 20},
-		Store: Store{MaxBytes: 256 << 20, Retention: 35 * 24 * time.Hour, Intervals: 400 * 24 * time.Hour,
-			CommitWindow: 5 * time.Second, StateWindow: 5 * time.Minute},
+		Store: Store{
+			MaxBytes: 256 << 20, Retention: 35 * 24 * time.Hour, Intervals: 400 * 24 * time.Hour,
+			CommitWindow: 5 * time.Second, StateWindow: 5 * time.Minute,
+		},
 		Limits:   Limits{Future: 5 * time.Minute, Oldest: 400 * 24 * time.Hour, MaxWatts: 1e9, MaxKWh: 1e9, Series: 1000},
 		Forecast: Forecast{Horizon: 48 * time.Hour, Levels: forecast.DefaultLevels()},
 		HTTP:     HTTP{Listen: "127.0.0.1:8090"},

@@ -114,10 +114,12 @@ log:
 	for _, p := range ps {
 		at[p.Key] = p.Place
 	}
-	for _, key := range []string{"site", "zone", "resolution", "mqtt.url", "mqtt.max_inflight", "mqtt.password_file", "mqtt.mappings[0].topic",
+	for _, key := range []string{
+		"site", "zone", "resolution", "mqtt.url", "mqtt.max_inflight", "mqtt.password_file", "mqtt.mappings[0].topic",
 		"mqtt.mappings[0].register", "mqtt.mappings[1].register", "mqtt.mappings[2].unit", "mqtt.mappings[2].kind", "mqtt.mappings[3].preset", "store.max_bytes",
 		"store.commit_window", "limits.series", "points[0].registers[0]", "points[1].name", "forecast.horizon", "forecast.levels",
-		"hub.address", "http.listen", "log.level"} {
+		"hub.address", "http.listen", "log.level",
+	} {
 		place, ok := at[key]
 		if !ok {
 			t.Errorf("%s: nothing is reported", key)

@@ -54,8 +54,10 @@ func Open(s *store.Store, o Options) (*History, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	o.Grace = cmp.Or(o.Grace, 2*time.Minute)
-	h := &History{o: o, store: s, news: s.Subscribe(), streams: make(map[Target]*stream), applied: s.Applied(),
-		retention: o.Config.Store.Intervals, written: o.Now()}
+	h := &History{
+		o: o, store: s, news: s.Subscribe(), streams: make(map[Target]*stream), applied: s.Applied(),
+		retention: o.Config.Store.Intervals, written: o.Now(),
+	}
 	err := s.ScanDerived([]byte("f/"), []byte("f0"), func(k, v []byte) error {
 		t, err := targetOf(k)
 		if err != nil {

@@ -94,8 +94,10 @@ type publisher struct {
 }
 
 func publish(t *testing.T, url string, workers int) *publisher {
-	p := &publisher{client: mqtt.New(mqtt.Options{URL: url, ClientID: "meters", MinPause: 10 * time.Millisecond, MaxPause: 200 * time.Millisecond}, func(mqtt.Message) {}),
-		began: time.Now().Add(-time.Hour).Truncate(time.Second), stop: make(chan struct{})}
+	p := &publisher{
+		client: mqtt.New(mqtt.Options{URL: url, ClientID: "meters", MinPause: 10 * time.Millisecond, MaxPause: 200 * time.Millisecond}, func(mqtt.Message) {}),
+		began:  time.Now().Add(-time.Hour).Truncate(time.Second), stop: make(chan struct{}),
+	}
 	p.client.Start()
 	for w := range workers {
 		p.wg.Go(func() {

@@ -218,24 +218,50 @@ func TestMappings(t *testing.T) {
 		at      time.Time
 		refused meter.Reason
 	}{
-		{"tasmota", config.Mapping{Preset: "tasmota"},
+		{
+			"tasmota",
+			config.Mapping{Preset: "tasmota"},
 			message{topic: "tele/plug1/SENSOR", payload: `{"Time":"2026-03-01T11:00:00","ENERGY":{"Total":123.456,"Power":87}}`},
-			map[meter.Register]int64{meter.EnergyImport: 123_456_000, meter.PowerImport: 87_000}, noon, ""},
+			map[meter.Register]int64{meter.EnergyImport: 123_456_000, meter.PowerImport: 87_000},
+			noon, "",
+		},
 		{"tasmota without energy", config.Mapping{Preset: "tasmota"}, message{topic: "tele/x/SENSOR", payload: `{"Time":"2026-03-01T11:00:00"}`}, nil, noon, ""},
-		{"shelly switch", config.Mapping{Preset: "shelly-gen2"},
+		{
+			"shelly switch",
+			config.Mapping{Preset: "shelly-gen2"},
 			message{topic: "plug/status/switch:0", payload: `{"id":0,"output":true,"apower":12.3,"aenergy":{"total":1234.567,"by_minute":[0,0]}}`},
-			map[meter.Register]int64{meter.EnergyImport: 1_234_567, meter.PowerImport: 12_300}, noon, ""},
-		{"shelly three phases", config.Mapping{Preset: "shelly-gen2"},
+			map[meter.Register]int64{meter.EnergyImport: 1_234_567, meter.PowerImport: 12_300},
+			noon, "",
+		},
+		{
+			"shelly three phases",
+			config.Mapping{Preset: "shelly-gen2"},
 			message{topic: "em/status/emdata:0", payload: `{"id":0,"total_act":9.87,"total_act_ret":1.5}`},
-			map[meter.Register]int64{meter.EnergyImport: 9870, meter.EnergyExport: 1500}, noon, ""},
-		{"zigbee", config.Mapping{Preset: "zigbee2mqtt"}, message{topic: "zigbee2mqtt/plug", payload: `{"energy":1.23,"power":4,"state":"ON"}`},
-			map[meter.Register]int64{meter.EnergyImport: 1_230_000, meter.PowerImport: 4000}, noon, ""},
-		{"plain number", config.Mapping{Preset: "plain", Topic: "ems/+/import", Point: "main", Register: "1.8.0", Unit: "kWh"},
-			message{topic: "ems/7/import", payload: ` 5.000001 `}, map[meter.Register]int64{meter.EnergyImport: 5_000_001}, noon, ""},
+			map[meter.Register]int64{meter.EnergyImport: 9870, meter.EnergyExport: 1500},
+			noon, "",
+		},
+		{
+			"zigbee",
+			config.Mapping{Preset: "zigbee2mqtt"},
+			message{topic: "zigbee2mqtt/plug", payload: `{"energy":1.23,"power":4,"state":"ON"}`},
+			map[meter.Register]int64{meter.EnergyImport: 1_230_000, meter.PowerImport: 4000},
+			noon, "",
+		},
+		{
+			"plain number",
+			config.Mapping{Preset: "plain", Topic: "ems/+/import", Point: "main", Register: "1.8.0", Unit: "kWh"},
+			message{topic: "ems/7/import", payload: ` 5.000001 `},
+			map[meter.Register]int64{meter.EnergyImport: 5_000_001},
+			noon, "",
+		},
 		{"plain nonsense", config.Mapping{Topic: "a/b", Point: "main", Register: "1.8.0"}, message{topic: "a/b", payload: `offline`}, nil, noon, meter.BadValue},
-		{"path, timestamp, serial", config.Mapping{Topic: "m/{point}/{register}", Path: "d[1].v", Timestamp: "d[1].at", MeterPath: "sn", Unit: "MWh"},
+		{
+			"path, timestamp, serial",
+			config.Mapping{Topic: "m/{point}/{register}", Path: "d[1].v", Timestamp: "d[1].at", MeterPath: "sn", Unit: "MWh"},
 			message{topic: "m/p/1.8.0", payload: `{"sn":4711,"d":[0,{"v":"0.25","at":1772359200}]}`},
-			map[meter.Register]int64{meter.EnergyImport: 250_000_000}, time.Unix(1772359200, 0), ""},
+			map[meter.Register]int64{meter.EnergyImport: 250_000_000},
+			time.Unix(1772359200, 0), "",
+		},
 		{"missing value", config.Mapping{Topic: "m/{point}", Register: "1.8.0", Path: "v"}, message{topic: "m/p", payload: `{}`}, nil, noon, meter.Malformed},
 		{"value of wrong type", config.Mapping{Topic: "m/{point}", Register: "1.8.0", Path: "v"}, message{topic: "m/p", payload: `{"v":{}}`}, nil, noon, meter.BadValue},
 		{"bad point", config.Mapping{Topic: "m/{point}", Register: "1.8.0"}, message{topic: "m/ü", payload: `1`}, nil, noon, meter.UnknownTopic},
@@ -276,6 +302,7 @@ func (l slowLog) Next() uint64                                  { return 1 }
 func (l slowLog) Span(meter.SeriesID) (from, to meter.Millis, ok bool) {
 	return 0, 0, false
 }
+
 func (l slowLog) Scan(meter.SeriesID, meter.Millis, meter.Millis, func(meter.Reading) error) error {
 	return nil
 }

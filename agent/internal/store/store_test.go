@@ -209,8 +209,10 @@ func TestQuarantineIsBoundedAndSurvives(t *testing.T) {
 func TestForecastsAndNamedValues(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, store.Options{})
-	f := forecast.Forecast{Point: "main", Register: meter.EnergyImport, Origin: 1, Resolution: time.Hour, Levels: []float64{.5},
-		Values: []float64{1, 2}, Rung: forecast.Baseline}
+	f := forecast.Forecast{
+		Point: "main", Register: meter.EnergyImport, Origin: 1, Resolution: time.Hour, Levels: []float64{.5},
+		Values: []float64{1, 2}, Rung: forecast.Baseline,
+	}
 	if err := s.PutForecast(f); err != nil {
 		t.Fatal(err)
 	}

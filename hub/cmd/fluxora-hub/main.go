@@ -86,8 +86,10 @@ func command(args, env []string, stdout, stderr io.Writer) error {
 		<-ctx.Done()
 		stop()
 	}()
-	err = parsed.Run(&invocation{ctx: ctx, stdout: stdout, json: c.JSON,
-		o: app.Options{Config: settings, Version: currentVersion(), Log: log, Out: stdout}})
+	err = parsed.Run(&invocation{
+		ctx: ctx, stdout: stdout, json: c.JSON,
+		o: app.Options{Config: settings, Version: currentVersion(), Log: log, Out: stdout},
+	})
 	if err != nil && ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		return errors.New("interrupted")
 	}

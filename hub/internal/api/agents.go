@@ -45,8 +45,10 @@ func (s *server) registerAgents(api huma.API) {
 		rows, more := cut(rows, in.Limit)
 		out := &agentsAnswer{Agents{Agents: make([]Agent, len(rows))}}
 		for i, r := range rows {
-			a := Agent{ID: r.ID.String(), Site: r.Site, Version: r.Version, Enrolled: r.EnrolledAt.UTC(), Seen: utc(r.SeenAt), Revoked: utc(r.RevokedAt),
-				Received: r.Received, Backlog: r.Pending, ModelState: r.ModelState}
+			a := Agent{
+				ID: r.ID.String(), Site: r.Site, Version: r.Version, Enrolled: r.EnrolledAt.UTC(), Seen: utc(r.SeenAt), Revoked: utc(r.RevokedAt),
+				Received: r.Received, Backlog: r.Pending, ModelState: r.ModelState,
+			}
 			if r.Model != nil {
 				a.Model = r.Model.String()
 			}

@@ -70,8 +70,10 @@ func newTenant(t testing.TB, s *store.Store, name string) tenant {
 	}
 	origin := first.Add(4 * 24 * time.Hour)
 	for i := range 2 {
-		f := forecast.Forecast{Point: "main", Register: meter.EnergyImport, Origin: meter.MillisOf(origin.Add(time.Duration(i) * time.Hour)), Resolution: time.Hour,
-			Levels: []float64{0.1, 0.5, 0.9}, Values: []float64{1, 2, 3, 4, 5, 6}, Rung: forecast.Baseline, Completeness: 0.75, Issued: meter.MillisOf(origin)}
+		f := forecast.Forecast{
+			Point: "main", Register: meter.EnergyImport, Origin: meter.MillisOf(origin.Add(time.Duration(i) * time.Hour)), Resolution: time.Hour,
+			Levels: []float64{0.1, 0.5, 0.9}, Values: []float64{1, 2, 3, 4, 5, 6}, Rung: forecast.Baseline, Completeness: 0.75, Issued: meter.MillisOf(origin),
+		}
 		if err := s.PutForecasts(ctx, v.org, v.agent, []forecast.Forecast{f}); err != nil {
 			t.Fatal(err)
 		}
@@ -91,8 +93,10 @@ func newTenant(t testing.TB, s *store.Store, name string) tenant {
 
 func serve(t testing.TB, s *store.Store, change func(*api.Options)) *httptest.Server {
 	t.Helper()
-	o := api.Options{Store: s, Registry: prometheus.NewRegistry(), Version: "test", Timeout: 5 * time.Second, MaxBody: 1 << 10,
-		Ready: []api.Check{{Name: "database", Ok: s.Ping}}, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return now }}
+	o := api.Options{
+		Store: s, Registry: prometheus.NewRegistry(), Version: "test", Timeout: 5 * time.Second, MaxBody: 1 << 10,
+		Ready: []api.Check{{Name: "database", Ok: s.Ping}}, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return now },
+	}
 	if change != nil {
 		change(&o)
 	}
@@ -323,10 +327,14 @@ func TestNobodyGetsInByDefault(t *testing.T) {
 	s := storetest.Open(t)
 	v := newTenant(t, s, "alpha")
 	srv := serve(t, s, nil)
-	for _, path := range []string{"/v1/sites", "/v1/points", "/v1/points/" + v.point.String() + "/intervals", "/v1/points/" + v.point.String() + "/forecast",
-		"/v1/models", "/v1/agents", "/metrics", "/", "/nothing", "/healthz/", "//healthz"} {
-		for name, header := range map[string]string{"none": "", "wrong": "Bearer flx_wrong", "other scheme": "Basic " + v.token, "empty": "Bearer ",
-			"longer": "Bearer " + v.token + "x", "shorter": "Bearer " + v.token[:len(v.token)-1], "huge": "Bearer " + strings.Repeat("x", 8000)} {
+	for _, path := range []string{
+		"/v1/sites", "/v1/points", "/v1/points/" + v.point.String() + "/intervals", "/v1/points/" + v.point.String() + "/forecast",
+		"/v1/models", "/v1/agents", "/metrics", "/", "/nothing", "/healthz/", "//healthz",
+	} {
+		for name, header := range map[string]string{
+			"none": "", "wrong": "Bearer flx_wrong", "other scheme": "Basic " + v.token, "empty": "Bearer ",
+			"longer": "Bearer " + v.token + "x", "shorter": "Bearer " + v.token[:len(v.token)-1], "huge": "Bearer " + strings.Repeat("x", 8000),
+		} {
 			req, _ := http.NewRequest(http.MethodGet, srv.URL+path, nil)
 			if header != "" {
 				req.Header.Set("Authorization", header)

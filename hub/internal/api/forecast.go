@@ -65,9 +65,11 @@ func (s *server) registerForecast(api huma.API) {
 			if err != nil {
 				return nil, s.fault(ctx, err, "no such forecast: the point is unknown, or nothing was forecast for it from that origin")
 			}
-			f := Forecast{Point: id.String(), Site: r.Site, Name: r.Point, Register: r.Register, Unit: "Wh", Origin: r.Origin.UTC(),
+			f := Forecast{
+				Point: id.String(), Site: r.Site, Name: r.Point, Register: r.Register, Unit: "Wh", Origin: r.Origin.UTC(),
 				Resolution: iso(r.Resolution), Levels: r.Levels,
-				Provenance: Provenance{Rung: r.Rung, Family: r.Family, Completeness: r.Completeness, Issued: r.IssuedAt.UTC(), Received: utc(&r.ReceivedAt)}}
+				Provenance: Provenance{Rung: r.Rung, Family: r.Family, Completeness: r.Completeness, Issued: r.IssuedAt.UTC(), Received: utc(&r.ReceivedAt)},
+			}
 			if r.Model != nil {
 				f.Provenance.Model = r.Model.String()
 			}

@@ -37,8 +37,10 @@ func (s *server) registerHealth(api huma.API) {
 		func(context.Context, *struct{}) (*healthAnswer, error) {
 			return &healthAnswer{Health{Status: "ok"}}, nil
 		})
-	huma.Register(api, huma.Operation{OperationID: "readyz", Method: http.MethodGet, Path: "/readyz", Summary: "Whether the hub can work, the database included", Security: open,
-		Responses: map[string]*huma.Response{"503": {Description: "Not ready; the body says which part is not"}}},
+	huma.Register(api, huma.Operation{
+		OperationID: "readyz", Method: http.MethodGet, Path: "/readyz", Summary: "Whether the hub can work, the database included", Security: open,
+		Responses: map[string]*huma.Response{"503": {Description: "Not ready; the body says which part is not"}},
+	},
 		func(ctx context.Context, _ *struct{}) (*readinessAnswer, error) {
 			ctx, cancel := context.WithTimeout(ctx, readyWithin)
 			defer cancel()

@@ -96,11 +96,15 @@ func (s *server) intervals(ctx context.Context, in *intervalsQuery) (*intervalsA
 		return nil, s.fault(ctx, err, "")
 	}
 	rows, more := cut(rows, in.Limit)
-	out := &intervalsAnswer{Intervals{Point: id.String(), Register: string(reg.Name), Unit: "Wh", Zone: name, Resolution: isoUnit(unit, resolution),
-		From: from.UTC(), To: to.UTC(), Intervals: make([]Interval, len(rows))}}
+	out := &intervalsAnswer{Intervals{
+		Point: id.String(), Register: string(reg.Name), Unit: "Wh", Zone: name, Resolution: isoUnit(unit, resolution),
+		From: from.UTC(), To: to.UTC(), Intervals: make([]Interval, len(rows)),
+	}}
 	for i, r := range rows {
-		out.Body.Intervals[i] = Interval{Start: r.Start.UTC(), End: endOf(unit, r.Start, resolution, zone), Wh: int64(r.Energy), Quality: r.Quality.String(),
-			Recovered: r.Recovered, Missing: r.Missing, Summed: r.Intervals}
+		out.Body.Intervals[i] = Interval{
+			Start: r.Start.UTC(), End: endOf(unit, r.Start, resolution, zone), Wh: int64(r.Energy), Quality: r.Quality.String(),
+			Recovered: r.Recovered, Missing: r.Missing, Summed: r.Intervals,
+		}
 	}
 	if more {
 		out.Body.Next = encodeCursor(span{rows[len(rows)-1].Start.Unix() + 1, to.Unix()})

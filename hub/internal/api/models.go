@@ -76,17 +76,21 @@ func (s *server) registerModels(api huma.API) {
 				if err != nil {
 					return nil, s.fault(ctx, err, "")
 				}
-				out.Body.Models[i] = Model{ID: r.ID.String(), Family: r.Family, State: r.State, Reason: r.Reason, Resolution: iso(r.Resolution), Spec: r.Spec,
+				out.Body.Models[i] = Model{
+					ID: r.ID.String(), Family: r.Family, State: r.State, Reason: r.Reason, Resolution: iso(r.Resolution), Spec: r.Spec,
 					TrainedFrom: r.TrainedFrom.UTC(), TrainedTo: r.TrainedTo.UTC(), Points: r.Points, Rows: r.Rows, Size: r.Size, SHA256: hex.EncodeToString(r.SHA256),
-					Scores: scores, Created: r.CreatedAt.UTC(), Promoted: utc(r.PromotedAt), Retired: utc(r.RetiredAt)}
+					Scores: scores, Created: r.CreatedAt.UTC(), Promoted: utc(r.PromotedAt), Retired: utc(r.RetiredAt),
+				}
 			}
 			for i, r := range runs {
 				scores, err := registry.DecodeScores(r.Scores)
 				if err != nil {
 					return nil, s.fault(ctx, err, "")
 				}
-				t := Training{ID: r.ID.String(), Resolution: iso(r.Resolution), Cause: r.Cause, State: r.State, Stage: r.Stage, Percent: r.Percent,
-					Outcome: r.Outcome, Reason: r.Reason, Scores: scores, Requested: r.RequestedAt.UTC(), Started: utc(r.StartedAt), Finished: utc(r.FinishedAt)}
+				t := Training{
+					ID: r.ID.String(), Resolution: iso(r.Resolution), Cause: r.Cause, State: r.State, Stage: r.Stage, Percent: r.Percent,
+					Outcome: r.Outcome, Reason: r.Reason, Scores: scores, Requested: r.RequestedAt.UTC(), Started: utc(r.StartedAt), Finished: utc(r.FinishedAt),
+				}
 				if r.Model != nil {
 					t.Model = r.Model.String()
 				}

@@ -56,8 +56,10 @@ type Points struct {
 	Next   string  `json:"next,omitempty" doc:"cursor of the next page; absent on the last"`
 }
 
-type pointsAnswer struct{ Body Points }
-type pointAnswer struct{ Body Point }
+type (
+	pointsAnswer struct{ Body Points }
+	pointAnswer  struct{ Body Point }
+)
 
 type pointsQuery struct {
 	Page
@@ -110,8 +112,10 @@ func (s *server) registerPoints(api huma.API) {
 }
 
 func pointOf(r store.PointRow) Point {
-	p := Point{ID: r.ID.String(), Site: r.Site, Name: r.Name, Zone: r.Zone, Resolution: iso(r.Resolution),
-		Registers: make([]Register, len(r.Registers)), Intervals: make([]LastInterval, len(r.Intervals))}
+	p := Point{
+		ID: r.ID.String(), Site: r.Site, Name: r.Name, Zone: r.Zone, Resolution: iso(r.Resolution),
+		Registers: make([]Register, len(r.Registers)), Intervals: make([]LastInterval, len(r.Intervals)),
+	}
 	for i, g := range r.Registers {
 		p.Registers[i] = Register{Name: g.Name, Kind: g.Kind, Meter: g.Meter}
 		if g.Last != nil {
@@ -119,8 +123,10 @@ func pointOf(r store.PointRow) Point {
 		}
 	}
 	for i, l := range r.Intervals {
-		p.Intervals[i] = LastInterval{Register: l.Register, Start: l.Start.Time(), End: l.Start.Add(r.Resolution).Time(),
-			Wh: int64(l.Energy), Quality: l.Quality.String(), Recovered: l.Recovered}
+		p.Intervals[i] = LastInterval{
+			Register: l.Register, Start: l.Start.Time(), End: l.Start.Add(r.Resolution).Time(),
+			Wh: int64(l.Energy), Quality: l.Quality.String(), Recovered: l.Recovered,
+		}
 	}
 	return p
 }

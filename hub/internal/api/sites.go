@@ -45,8 +45,10 @@ func (s *server) registerSites(api huma.API) {
 		rows, more := cut(rows, in.Limit)
 		out := &sitesAnswer{Sites{Sites: make([]Site, len(rows))}}
 		for i, r := range rows {
-			out.Body.Sites[i] = Site{ID: r.ID.String(), Name: r.Name, Zone: r.Zone, Country: r.Country, Resolution: iso(r.Resolution),
-				Horizon: r.Horizon, Levels: r.Levels, Points: r.Points, Agents: r.Agents}
+			out.Body.Sites[i] = Site{
+				ID: r.ID.String(), Name: r.Name, Zone: r.Zone, Country: r.Country, Resolution: iso(r.Resolution),
+				Horizon: r.Horizon, Levels: r.Levels, Points: r.Points, Agents: r.Agents,
+			}
 		}
 		if more {
 			out.Body.Next = encodeCursor(rows[len(rows)-1].Name)

@@ -89,8 +89,10 @@ func Default() Config {
 		Database:     Database{Connections: 16},
 		HTTP:         HTTP{Listen: "127.0.0.1:8420", Timeout: 10 * time.Second, MaxBody: 1 << 20},
 		Uplink:       Uplink{Listen: "127.0.0.1:8421", Names: []string{"localhost", "127.0.0.1", "::1"}},
-		Training: Training{Enabled: true, At: "02:30", FirstAfter: 14 * 24 * time.Hour, CheckEvery: 30 * time.Second,
-			History: 2 * 365 * 24 * time.Hour, Timeout: time.Hour},
+		Training: Training{
+			Enabled: true, At: "02:30", FirstAfter: 14 * 24 * time.Hour, CheckEvery: 30 * time.Second,
+			History: 2 * 365 * 24 * time.Hour, Timeout: time.Hour,
+		},
 		StopWithin: 15 * time.Second,
 		Log:        Log{Level: "info", Format: "text"},
 	}

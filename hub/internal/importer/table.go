@@ -75,7 +75,7 @@ func readTable(r io.Reader) (*Table, error) {
 
 	t := &Table{}
 	by := map[string]*Meter{}
-	var starts = map[string][]meter.Millis{} // of all rows, for the resolution
+	starts := map[string][]meter.Millis{} // of all rows, for the resolution
 	for {
 		rec, err := in.Read()
 		if err == io.EOF {

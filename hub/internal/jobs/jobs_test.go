@@ -81,8 +81,10 @@ func open(t testing.TB) world {
 // work starts a trainer and returns what stops it.
 func (w world) work(t testing.TB, l jobs.Learner) (stop func()) {
 	t.Helper()
-	trainer, err := jobs.NewTrainer(jobs.TrainerOptions{Store: w.store, Pool: w.store.Pool(), Registry: w.registry, Learner: l, Timeout: time.Minute,
-		Beat: 20 * time.Millisecond, Retry: time.Millisecond, Log: slog.New(slog.DiscardHandler), Now: time.Now})
+	trainer, err := jobs.NewTrainer(jobs.TrainerOptions{
+		Store: w.store, Pool: w.store.Pool(), Registry: w.registry, Learner: l, Timeout: time.Minute,
+		Beat: 20 * time.Millisecond, Retry: time.Millisecond, Log: slog.New(slog.DiscardHandler), Now: time.Now,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -76,8 +76,10 @@ func (e *Engine) Backtest(ctx context.Context, org uuid.UUID, resolution time.Du
 func scoresOf(r backtest.Report) []registry.Score {
 	out := make([]registry.Score, len(r.Scores))
 	for i, s := range r.Scores {
-		out[i] = registry.Score{Contender: s.Name, Model: s.Model, MASE: s.MASE, NMAE: s.NMAE, NPinball: s.NPinball,
-			Coverage: s.Coverage, Nominal: s.Nominal, Bias: s.Bias, Points: r.Points, Folds: r.Folds}
+		out[i] = registry.Score{
+			Contender: s.Name, Model: s.Model, MASE: s.MASE, NMAE: s.NMAE, NPinball: s.NPinball,
+			Coverage: s.Coverage, Nominal: s.Nominal, Bias: s.Bias, Points: r.Points, Folds: r.Folds,
+		}
 	}
 	return out
 }

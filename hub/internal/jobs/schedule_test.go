@@ -27,8 +27,10 @@ func (w world) fold(t testing.TB, register string, days float64) uuid.UUID {
 func TestFirstTrainingWaitsForHistory(t *testing.T) {
 	w := open(t)
 	clock := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
-	s := jobs.NewSchedule(jobs.ScheduleOptions{Store: w.store, Asker: w.Asker, Log: slog.New(slog.DiscardHandler), FirstAfter: 14 * 24 * time.Hour,
-		Now: func() time.Time { return clock }})
+	s := jobs.NewSchedule(jobs.ScheduleOptions{
+		Store: w.store, Asker: w.Asker, Log: slog.New(slog.DiscardHandler), FirstAfter: 14 * 24 * time.Hour,
+		Now: func() time.Time { return clock },
+	})
 	runs := func() int {
 		t.Helper()
 		if err := s.Check(t.Context()); err != nil {

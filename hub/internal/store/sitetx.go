@@ -197,8 +197,10 @@ func (t *SiteTx) Advance(p Progress) error {
 	for i, c := range p.Corrections {
 		rows[i] = []any{t.Org, c.Register, c.After.At.Time(), newID(), c.Before.Value, int16(c.Before.Quality), c.After.Value, int16(c.After.Quality), c.RecordedAt}
 	}
-	_, err := t.tx.CopyFrom(t.ctx, pgx.Identifier{"correction"}, []string{"org_id", "register_id", "at", "correction_id",
-		"before_value", "before_quality", "after_value", "after_quality", "recorded_at"}, pgx.CopyFromRows(rows))
+	_, err := t.tx.CopyFrom(t.ctx, pgx.Identifier{"correction"}, []string{
+		"org_id", "register_id", "at", "correction_id",
+		"before_value", "before_quality", "after_value", "after_quality", "recorded_at",
+	}, pgx.CopyFromRows(rows))
 	if err != nil {
 		return fmt.Errorf("put corrections: %w", err)
 	}

@@ -104,8 +104,10 @@ func synthetic(t *testing.T) []*Series {
 // every reading with a driver that starts from nothing.
 func TestBackfillThenLive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := Options{Backfill: 10 * 24 * time.Hour, Every: 5 * time.Second, StateFile: filepath.Join(t.TempDir(), "state.json"),
-			Log: slog.New(slog.DiscardHandler), Now: time.Now, Points: map[string]string{"office-1": "hq"}}
+		o := Options{
+			Backfill: 10 * 24 * time.Hour, Every: 5 * time.Second, StateFile: filepath.Join(t.TempDir(), "state.json"),
+			Log: slog.New(slog.DiscardHandler), Now: time.Now, Points: map[string]string{"office-1": "hq"},
+		}
 		sink := &memory{t: t, values: map[string]map[meter.Millis]int64{}}
 		run := func(o Options, d time.Duration) {
 			r, err := New(synthetic(t), o)
