@@ -30,6 +30,7 @@ import (
 	"fluxora.dev/proto/wire"
 	"fluxora.dev/shared/forecast"
 	"fluxora.dev/shared/lifecycle"
+	"fluxora.dev/shared/meter"
 	"fluxora.dev/shared/topic"
 )
 
@@ -177,7 +178,6 @@ func (a *agent) startForecasts() error {
 	})
 	a.parts.Go("history", a.history.Run)
 	a.parts.Go("forecasts", a.schedule.Make)
-	a.parts.Go("publish", a.schedule.Publish)
 	a.parts.Go("models", func(ctx context.Context) error {
 		for {
 			select {
@@ -224,11 +224,12 @@ func (a *agent) startIngest() error {
 	a.parts.Go("ingest", a.ingest.Run)
 	a.mqtt = mqtt.New(mqtt.Options{
 		URL: c.URL, ClientID: a.config.Client(), Username: c.Username, Password: password, TLS: tls,
-		Filters: a.ingest.Filters(), WillTopic: topic.StatusTopic(a.config.Site, "agent"), Log: a.component("mqtt"),
+		Filters: a.ingest.Filters(), WillTopic: topic.StatusTopic(a.config.Site, "agent"), Status: a.statusPayload, Log: a.component("mqtt"),
 		OnConnect: a.schedule.Republish,
 	}, func(m mqtt.Message) { a.ingest.Take(a.parts.Context(), m) })
 	a.mqtt.Start()
 	a.parts.OnStop("mqtt", func(ctx context.Context) error { a.mqtt.Stop(ctx); return nil })
+	a.parts.Go("publish", a.schedule.Publish) // forecasts of the run before wait already
 	return nil
 }
 
@@ -267,6 +268,11 @@ func (a *agent) reconfigure(s wire.SiteConfig) {
 		return
 	}
 	a.parts.Go("configuration", func(context.Context) error { return errReconfigured })
+}
+
+// statusPayload is what the broker keeps of the agent on its status topic.
+func (a *agent) statusPayload(online bool) []byte {
+	return topic.EncodeStatus(topic.Status{Online: online, Version: a.version, At: meter.MillisOf(a.now())})
 }
 
 // PublishForecast implements schedule.Publisher.

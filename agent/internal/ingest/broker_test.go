@@ -217,7 +217,13 @@ func TestBrokerRestartsAndIsAbsentAtStart(t *testing.T) {
 func TestRetainedForecastAndLastWill(t *testing.T) {
 	b := mqtttest.Start(t)
 	got := make(chan mqtt.Message, 10)
-	agent := mqtt.New(mqtt.Options{URL: b.URL, ClientID: "agent", WillTopic: topic.StatusTopic("home", "agent")}, func(mqtt.Message) {})
+	status := func(online bool) []byte {
+		if online {
+			return []byte("here")
+		}
+		return []byte("gone")
+	}
+	agent := mqtt.New(mqtt.Options{URL: b.URL, ClientID: "agent", WillTopic: topic.StatusTopic("home", "agent"), Status: status}, func(mqtt.Message) {})
 	agent.Start()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
@@ -228,7 +234,7 @@ func TestRetainedForecastAndLastWill(t *testing.T) {
 	listener := mqtt.New(mqtt.Options{URL: b.URL, ClientID: "listener", Filters: []string{"fluxora/v1/home/#"}}, func(m mqtt.Message) { got <- m; m.Ack() })
 	listener.Start()
 	defer listener.Stop(context.Background())
-	want := map[string]string{topic.ForecastTopic("home", "main"): "{}", topic.StatusTopic("home", "agent"): "offline"}
+	want := map[string]string{topic.ForecastTopic("home", "main"): "{}", topic.StatusTopic("home", "agent"): "gone"}
 	for len(want) > 0 {
 		select {
 		case m := <-got:

@@ -57,7 +57,8 @@ type Options struct {
 	TLS      *tls.Config // nil for the system's authorities
 	Filters  []string    // what is subscribed to, with QoS 1
 
-	WillTopic string // retained "online" and, when the agent is gone, "offline" are kept here; empty for neither
+	WillTopic string // what Status says is kept here, retained; empty for nothing
+	Status    func(online bool) []byte
 	OnConnect func() // called after each connect, once subscribed; it must not block
 	Log       *slog.Logger
 
@@ -119,7 +120,7 @@ func New(o Options, handle func(Message)) *Client {
 		p.SetTLSConfig(o.TLS)
 	}
 	if o.WillTopic != "" {
-		p.SetWill(o.WillTopic, "offline", 1, true)
+		p.SetBinaryWill(o.WillTopic, o.Status(false), 1, true)
 	}
 	c.paho = paho.NewClient(p)
 	return c
@@ -178,7 +179,7 @@ func (c *Client) connect(ctx context.Context) error {
 	}
 	err := c.subscribe(ctx)
 	if err == nil && c.o.WillTopic != "" {
-		err = wait(ctx, c.paho.Publish(c.o.WillTopic, 1, true, "online"), 10*time.Second)
+		err = wait(ctx, c.paho.Publish(c.o.WillTopic, 1, true, c.o.Status(true)), 10*time.Second)
 	}
 	if err != nil {
 		c.paho.Disconnect(0)
@@ -283,7 +284,7 @@ func (c *Client) Stop(ctx context.Context) {
 		return
 	}
 	if c.o.WillTopic != "" && c.Stats().Connected {
-		if err := wait(ctx, c.paho.Publish(c.o.WillTopic, 1, true, "offline"), 2*time.Second); err != nil {
+		if err := wait(ctx, c.paho.Publish(c.o.WillTopic, 1, true, c.o.Status(false)), 2*time.Second); err != nil {
 			c.o.Log.Warn("could not say offline", "error", err)
 		}
 	}

@@ -177,6 +177,7 @@ mqtt:
   username: %s
   password_file: %s
   max_inflight: 200
+  wait_for_agent: true
 replay:
 %s  backfill: %d
   every: 5s
