@@ -108,6 +108,38 @@ func DecodeReport(m *uplinkv1.Report) (Report, error) {
 	return r, nil
 }
 
+// SplitReport returns m as reports of one entry each, with m's id, so that an entry that is invalid can be told from the rest.
+func SplitReport(m *uplinkv1.Report) []*uplinkv1.Report {
+	var out []*uplinkv1.Report
+	for _, f := range m.GetForecasts() {
+		out = append(out, &uplinkv1.Report{Id: m.GetId(), Forecasts: []*meterv1.Forecast{f}})
+	}
+	for _, q := range m.GetQuarantined() {
+		out = append(out, &uplinkv1.Report{Id: m.GetId(), Quarantined: []*meterv1.Quarantined{q}})
+	}
+	for _, s := range m.GetModels() {
+		out = append(out, &uplinkv1.Report{Id: m.GetId(), Models: []*uplinkv1.ModelState{s}})
+	}
+	return out
+}
+
+// ReportAck answers a Report.
+type ReportAck struct {
+	ID      uint64
+	Refused uint32 // entries that can never be stored
+	Reason  string // why the first of them was refused
+}
+
+// EncodeReportAck returns the message for a. A reason over MaxText is cut.
+func EncodeReportAck(a ReportAck) *uplinkv1.ReportAck {
+	return &uplinkv1.ReportAck{Id: a.ID, Refused: a.Refused, Reason: cut(a.Reason, MaxText)}
+}
+
+// DecodeReportAck returns what m says.
+func DecodeReportAck(m *uplinkv1.ReportAck) (ReportAck, error) {
+	return ReportAck{m.GetId(), m.GetRefused(), m.GetReason()}, checkText("report ack: reason", m.GetReason())
+}
+
 // EncodeForecast returns the message for f.
 func EncodeForecast(f forecast.Forecast) *meterv1.Forecast {
 	return &meterv1.Forecast{

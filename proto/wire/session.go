@@ -140,6 +140,26 @@ func EncodeOverlap(o Overlap) *uplinkv1.Overlap {
 	return &uplinkv1.Overlap{Range: EncodeRange(o.Range), Cursor: o.Cursor, Beyond: encodeRanges(o.Beyond)}
 }
 
+// Refusal says that the hub can never store a batch as it is.
+type Refusal struct {
+	Range  Range
+	Reason string
+}
+
+// EncodeRefusal returns the message for r. A reason over MaxText is cut.
+func EncodeRefusal(r Refusal) *uplinkv1.Refusal {
+	return &uplinkv1.Refusal{Range: EncodeRange(r.Range), Reason: cut(r.Reason, MaxText)}
+}
+
+// DecodeRefusal returns what m says.
+func DecodeRefusal(m *uplinkv1.Refusal) (Refusal, error) {
+	r, err := DecodeRange(m.GetRange())
+	if err != nil {
+		return Refusal{}, err
+	}
+	return Refusal{r, m.GetReason()}, checkText("refusal: reason", m.GetReason())
+}
+
 // DecodeOverlap returns what m says.
 func DecodeOverlap(m *uplinkv1.Overlap) (Overlap, error) {
 	r, err := DecodeRange(m.GetRange())

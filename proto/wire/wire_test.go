@@ -82,6 +82,10 @@ func TestSessionRoundTrip(t *testing.T) {
 		gotOverlap, err := wire.DecodeOverlap(pass(t, wire.EncodeOverlap(o)))
 		same(t, o, gotOverlap, err)
 
+		f := wire.Refusal{Range: r, Reason: texts.Draw(t, "why not")}
+		gotRefusal, err := wire.DecodeRefusal(pass(t, wire.EncodeRefusal(f)))
+		same(t, f, gotRefusal, err)
+
 		c := wire.ComeBack{After: time.Duration(rapid.Int64Range(0, 3_600_000).Draw(t, "after")) * time.Millisecond, Reason: texts.Draw(t, "reason")}
 		same(t, c, wire.DecodeComeBack(pass(t, wire.EncodeComeBack(c))), nil)
 	})
@@ -145,6 +149,23 @@ func TestReportRoundTrip(t *testing.T) {
 		}
 		got, err := wire.DecodeReport(pass(t, wire.EncodeReport(r)))
 		same(t, r, got, err)
+
+		var joined wire.Report
+		for _, m := range wire.SplitReport(wire.EncodeReport(r)) {
+			one, err := wire.DecodeReport(pass(t, m))
+			if err != nil || len(one.Forecasts)+len(one.Quarantined)+len(one.Models) != 1 {
+				t.Fatalf("part %+v, %v: want one entry", one, err)
+			}
+			joined.ID = one.ID
+			joined.Forecasts = append(joined.Forecasts, one.Forecasts...)
+			joined.Quarantined = append(joined.Quarantined, one.Quarantined...)
+			joined.Models = append(joined.Models, one.Models...)
+		}
+		same(t, r, joined, nil)
+
+		a := wire.ReportAck{ID: r.ID, Refused: rapid.Uint32().Draw(t, "refused"), Reason: texts.Draw(t, "why not")}
+		gotAck, err := wire.DecodeReportAck(pass(t, wire.EncodeReportAck(a)))
+		same(t, a, gotAck, err)
 	})
 }
 
@@ -245,6 +266,10 @@ func FuzzDecode(f *testing.F) {
 			_, err := wire.DecodeOverlap(down.GetOverlap())
 			check(err)
 			_, err = wire.DecodeAck(down.GetAck())
+			check(err)
+			_, err = wire.DecodeRefusal(down.GetRefusal())
+			check(err)
+			_, err = wire.DecodeReportAck(down.GetReportAck())
 			check(err)
 			_, err = wire.DecodeSiteConfig(down.GetConfig())
 			check(err)

@@ -21,7 +21,9 @@ const (
 	Future          Reason = "future"           // later than the clock here allows
 	UnsetClock      Reason = "unset-clock"      // before 1971: the sender's clock was not set
 	TooOld          Reason = "too-old"          // older than readings are taken
+	TooManySeries   Reason = "too-many-series"  // a series beyond the number this agent keeps
 	Undecodable     Reason = "undecodable"      // stored or received bytes that cannot be read
+	Unstorable      Reason = "unstorable"       // committed here, but the hub can never store it
 	Repeated        Reason = "duplicate"        // the same reading again; counted only, never quarantined
 )
 
@@ -29,6 +31,6 @@ const (
 func Reasons() []Reason {
 	return []Reason{
 		Malformed, TooLarge, UnknownTopic, UnknownRegister, UnknownField, BadValue, BadUnit, BadKind, BadTime,
-		BadMeter, BadQuality, Absurd, Future, UnsetClock, TooOld, Undecodable, Repeated,
+		BadMeter, BadQuality, Absurd, Future, UnsetClock, TooOld, TooManySeries, Undecodable, Unstorable, Repeated,
 	}
 }

@@ -13,6 +13,13 @@
 //   - Messages of a session are taken one at a time, in order, with one more being received meanwhile; flow control holds the
 //     agent back. So a session's memory is bounded by two messages of wire.MaxMessage, and all of it by MaxSessions.
 //
+// # What can never be stored
+//
+// A batch that does not decode, does not add up or holds what the database cannot gets a Refusal, and the session goes on; the
+// agent divides it. Entries of a report are stored one by one when they cannot be stored together, and the ReportAck says how
+// many were refused. Both are counted (Stats.Unstorable) and logged as errors. Only a message without a usable range or order
+// ends the session.
+//
 // # Who may come in
 //
 //	Enrol           nobody's certificate, but a token that the authority signed, unexpired and unused (or used by the same key:

@@ -31,21 +31,22 @@ import (
 type fakeStore struct {
 	org, site uuid.UUID
 
-	mu        sync.Mutex
-	tokens    map[uuid.UUID]uuid.UUID // who used it; zero when nobody has
-	certs     map[string]uuid.UUID
-	revoked   map[uuid.UUID]bool
-	declared  map[meter.SeriesID]meter.Series
-	received  []wire.Range
-	readings  uint64
-	reports   []wire.Report
-	config    wire.SiteConfig
-	models    []wire.ModelVersion
-	artifact  []byte
-	fail      error            // of every call below
-	beforeAck func()           // runs inside CommitBatch, after it took effect
-	inCommit  func(wire.Batch) // runs inside CommitBatch, before
-	secrets   map[string][]byte
+	mu         sync.Mutex
+	tokens     map[uuid.UUID]uuid.UUID // who used it; zero when nobody has
+	certs      map[string]uuid.UUID
+	revoked    map[uuid.UUID]bool
+	declared   map[meter.SeriesID]meter.Series
+	received   []wire.Range
+	readings   uint64
+	reports    []wire.Report
+	config     wire.SiteConfig
+	models     []wire.ModelVersion
+	artifact   []byte
+	unstorable uint64           // id of a quarantined message that cannot be stored
+	fail       error            // of every call below
+	beforeAck  func()           // runs inside CommitBatch, after it took effect
+	inCommit   func(wire.Batch) // runs inside CommitBatch, before
+	secrets    map[string][]byte
 }
 
 func newFakeStore() *fakeStore {
@@ -162,6 +163,9 @@ func (f *fakeStore) CommitBatch(_ context.Context, _ ingest.Agent, _ uint64, b w
 func (f *fakeStore) PutReport(_ context.Context, _ ingest.Agent, _ uint64, r wire.Report) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if slices.ContainsFunc(r.Quarantined, func(q wire.Quarantined) bool { return f.unstorable > 0 && q.ID == f.unstorable }) {
+		return ingest.ErrCorrupt
+	}
 	f.reports = append(f.reports, r)
 	return f.fail
 }

@@ -214,17 +214,10 @@ func TestBadMessages(t *testing.T) {
 		{"batch before hello", func(k *talk) { k.batch(1, 1, 1) }, codes.InvalidArgument},
 		{"hello twice", func(k *talk) { k.hello(1); k.hello(1) }, codes.InvalidArgument},
 		{"undeclared series", func(k *talk) { k.hello(9); k.batch(1, 1, 66) }, codes.FailedPrecondition},
-		{"count does not add up", func(k *talk) {
+		{"batch without a range", func(k *talk) {
 			k.hello(9)
 			b := batch(1, 3, 1)
-			b.Count = 4
-			k.send(&uplinkv1.SyncRequest{Message: &uplinkv1.SyncRequest_Batch{Batch: wire.EncodeBatch(b)}})
-		}, codes.InvalidArgument},
-		{"chunk does not decode", func(k *talk) {
-			k.hello(9)
-			k.declare(1)
-			b := batch(1, 3, 1)
-			b.Blocks[0].Chunk = b.Blocks[0].Chunk[:5]
+			b.First = 0
 			k.send(&uplinkv1.SyncRequest{Message: &uplinkv1.SyncRequest_Batch{Batch: wire.EncodeBatch(b)}})
 		}, codes.InvalidArgument},
 		{"too large", func(k *talk) {
@@ -242,6 +235,49 @@ func TestBadMessages(t *testing.T) {
 	}
 	if h.store.readings != 0 {
 		t.Errorf("%d readings were committed", h.store.readings)
+	}
+}
+
+func TestWhatCanNeverBeStoredIsRefusedAlone(t *testing.T) {
+	h := startHub(t, nil)
+	cert, _ := h.agent()
+	k := h.opened(cert)
+	k.declare(1)
+	wrong := map[string]func(*wire.Batch){
+		"count does not add up":     func(b *wire.Batch) { b.Count = 4 },
+		"block has no header":       func(b *wire.Batch) { b.Blocks[0].Chunk = nil },
+		"chunk does not decode":     func(b *wire.Batch) { b.Blocks[0].Chunk = b.Blocks[0].Chunk[:5] },
+		"more refused than counted": func(b *wire.Batch) { b.Refused = 9 },
+	}
+	first := uint64(1)
+	for name, change := range wrong {
+		b := batch(first, 3, 1)
+		change(&b)
+		k.send(&uplinkv1.SyncRequest{Message: &uplinkv1.SyncRequest_Batch{Batch: wire.EncodeBatch(b)}})
+		r, err := wire.DecodeRefusal(k.recv().GetRefusal())
+		if err != nil || r.Range != b.Range() || r.Reason == "" {
+			t.Errorf("%s: answer %+v, %v: want a refusal of %+v with a reason", name, r, err, b.Range())
+		}
+		k.batch(first, 3, 1) // the same session goes on
+		if a := k.recv().GetAck(); a.GetRange().GetEnd() != first+3 {
+			t.Errorf("%s: then %v: want an ack", name, a)
+		}
+		first += 3
+	}
+	good := wire.Quarantined{ID: 1, Reason: "malformed"}
+	m := wire.EncodeReport(wire.Report{ID: 5, Quarantined: []wire.Quarantined{good, {ID: 2}, {ID: 3}}})
+	m.Quarantined[1].Payload = make([]byte, wire.MaxPayload+1) // beyond the protocol
+	h.store.set(func(f *fakeStore) { f.unstorable = 3 })       // beyond the database
+	k.send(&uplinkv1.SyncRequest{Message: &uplinkv1.SyncRequest_Report{Report: m}})
+	ack, err := wire.DecodeReportAck(k.recv().GetReportAck())
+	if err != nil || ack.ID != 5 || ack.Refused != 2 || !strings.Contains(ack.Reason, "payload") {
+		t.Errorf("report ack %+v, %v: want 2 refused, the first for its payload", ack, err)
+	}
+	if rs := h.store.reports; len(rs) != 1 || len(rs[0].Quarantined) != 1 || rs[0].Quarantined[0].ID != 1 {
+		t.Errorf("reports %+v: want the good entry alone", rs)
+	}
+	if n := h.Stats().Unstorable; n != uint64(len(wrong))+2 {
+		t.Errorf("%d unstorable, want %d", n, len(wrong)+2)
 	}
 }
 

@@ -190,18 +190,15 @@ func (l *session) take(ctx context.Context, m *uplinkv1.SyncRequest) error {
 	case *uplinkv1.SyncRequest_Batch:
 		b, err := wire.DecodeBatch(m.Batch)
 		if err != nil {
-			return l.refuse(err)
+			r, badRange := wire.DecodeRange(&uplinkv1.Range{First: m.Batch.GetFirst(), End: m.Batch.GetFirst() + m.Batch.GetCount()})
+			if badRange != nil {
+				return l.refuse(err)
+			}
+			return l.refuseBatch(r, err)
 		}
 		return l.commit(ctx, b)
 	case *uplinkv1.SyncRequest_Report:
-		r, err := wire.DecodeReport(m.Report)
-		if err != nil {
-			return l.refuse(err)
-		}
-		if err := l.server.o.Store.PutReport(ctx, l.agent, l.epoch, r); err != nil {
-			return l.server.storeFailed(ctx, "store report", l.agent.ID, err)
-		}
-		return l.stream.Send(&uplinkv1.SyncResponse{Message: &uplinkv1.SyncResponse_ReportAck{ReportAck: &uplinkv1.ReportAck{Id: r.ID}}})
+		return l.report(ctx, m.Report)
 	case *uplinkv1.SyncRequest_Hello:
 		return l.refuse(fmt.Errorf("%w: a second hello", wire.ErrInvalid))
 	default:
@@ -227,7 +224,7 @@ func (l *session) commit(ctx context.Context, b wire.Batch) error {
 		l.server.o.Log.Warn("batch uses an undeclared series", "agent", l.agent.ID, "first", b.First, "error", err)
 		return status.Error(codes.FailedPrecondition, "the batch uses a series that was not declared: open a new session and declare it")
 	case errors.Is(err, ErrCorrupt):
-		return l.refuse(err)
+		return l.refuseBatch(b.Range(), err)
 	case err != nil:
 		return l.server.storeFailed(ctx, "commit batch", l.agent.ID, err)
 	}
@@ -237,6 +234,50 @@ func (l *session) commit(ctx context.Context, b wire.Batch) error {
 	l.server.o.Committed(l.agent.Org, l.agent.Site)
 	a := wire.Ack{Range: b.Range(), Cursor: got.Cursor}
 	return l.stream.Send(&uplinkv1.SyncResponse{Message: &uplinkv1.SyncResponse_Ack{Ack: wire.EncodeAck(a)}})
+}
+
+// report stores what m says and acks it. When that can never be stored, its entries are stored one by one, so that the bad one
+// keeps no other back; what is refused is counted, logged and told the agent.
+func (l *session) report(ctx context.Context, m *uplinkv1.Report) error {
+	ack := wire.ReportAck{ID: m.GetId()}
+	err := l.put(ctx, m)
+	if errors.Is(err, wire.ErrInvalid) || errors.Is(err, ErrCorrupt) {
+		for _, part := range wire.SplitReport(m) {
+			if err = l.put(ctx, part); errors.Is(err, wire.ErrInvalid) || errors.Is(err, ErrCorrupt) {
+				l.server.count.unstorable.Add(1)
+				l.server.o.Log.Error("an entry of a report can never be stored", "agent", l.agent.ID, "site", l.agent.SiteName, "error", err)
+				if ack.Refused++; ack.Refused == 1 {
+					ack.Reason = err.Error()
+				}
+				err = nil
+			}
+			if err != nil {
+				break
+			}
+		}
+	}
+	if err != nil {
+		return l.server.storeFailed(ctx, "store report", l.agent.ID, err)
+	}
+	return l.stream.Send(&uplinkv1.SyncResponse{Message: &uplinkv1.SyncResponse_ReportAck{ReportAck: wire.EncodeReportAck(ack)}})
+}
+
+func (l *session) put(ctx context.Context, m *uplinkv1.Report) error {
+	r, err := wire.DecodeReport(m)
+	if err != nil {
+		return err
+	}
+	return l.server.o.Store.PutReport(ctx, l.agent, l.epoch, r)
+}
+
+// refuseBatch tells the agent that the batch of range r can never be stored. The session goes on: the agent divides the range
+// until what is bad stands alone.
+func (l *session) refuseBatch(r wire.Range, err error) error {
+	l.server.count.unstorable.Add(1)
+	l.server.o.Log.Error("batch can never be stored", "agent", l.agent.ID, "site", l.agent.SiteName, "first", r.First, "end", r.End, "error", err)
+	return l.stream.Send(&uplinkv1.SyncResponse{Message: &uplinkv1.SyncResponse_Refusal{
+		Refusal: wire.EncodeRefusal(wire.Refusal{Range: r, Reason: err.Error()}),
+	}})
 }
 
 // refuse ends the session because of a message that breaks the protocol.

@@ -6,7 +6,7 @@ type counters struct {
 	sessions                                               atomic.Int64
 	batches, readings, bytes, overlaps                     atomic.Uint64
 	displaced, clones, sentAway, refused, invalid, unknown atomic.Uint64
-	enrolled, panics                                       atomic.Uint64
+	unstorable, enrolled, panics                           atomic.Uint64
 }
 
 // Stats is what the server has seen since it was made.
@@ -22,8 +22,10 @@ type Stats struct {
 	Refused   uint64 // callers without a valid identity or token
 	Invalid   uint64 // sessions ended because of a message that breaks the protocol
 	Unknown   uint64 // messages of a kind this hub does not know
-	Enrolled  uint64
-	Panics    uint64
+	// Unstorable counts batches, whole or in parts, and entries of reports that no retry would make storable.
+	Unstorable uint64
+	Enrolled   uint64
+	Panics     uint64
 }
 
 // Stats returns the counts.
@@ -32,6 +34,7 @@ func (s *Server) Stats() Stats {
 	return Stats{
 		Sessions: c.sessions.Load(), Batches: c.batches.Load(), Readings: c.readings.Load(), Bytes: c.bytes.Load(),
 		Overlaps: c.overlaps.Load(), Displaced: c.displaced.Load(), Clones: c.clones.Load(), SentAway: c.sentAway.Load(),
-		Refused: c.refused.Load(), Invalid: c.invalid.Load(), Unknown: c.unknown.Load(), Enrolled: c.enrolled.Load(), Panics: c.panics.Load(),
+		Refused: c.refused.Load(), Invalid: c.invalid.Load(), Unknown: c.unknown.Load(),
+		Unstorable: c.unstorable.Load(), Enrolled: c.enrolled.Load(), Panics: c.panics.Load(),
 	}
 }

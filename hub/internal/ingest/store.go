@@ -15,7 +15,7 @@ var (
 	ErrNotFound   = errors.New("not found")
 	ErrOverlap    = errors.New("the batch is committed in part")
 	ErrUndeclared = errors.New("the batch uses a series that was not declared")
-	ErrCorrupt    = errors.New("the batch does not decode or add up")
+	ErrCorrupt    = errors.New("what was sent can never be stored")
 	ErrTokenUsed  = errors.New("the enrolment token was used")
 )
 
@@ -39,7 +39,8 @@ type Store interface {
 	// nothing and is no error; one committed in part changes nothing and gives ErrOverlap with what is committed. Blocks that
 	// do not decode or do not add up give ErrCorrupt. When it returns nil, b must be durable. The chunks must not be kept.
 	CommitBatch(ctx context.Context, a Agent, epoch uint64, b wire.Batch) (wire.Received, error)
-	// PutReport stores forecasts, quarantined messages and model states by their keys. It is idempotent.
+	// PutReport stores forecasts, quarantined messages and model states by their keys, all or none. It is idempotent. What
+	// can never be stored gives ErrCorrupt.
 	PutReport(ctx context.Context, a Agent, epoch uint64, r wire.Report) error
 	// SiteConfig returns what the agents of a site are told.
 	SiteConfig(ctx context.Context, a Agent) (wire.SiteConfig, error)

@@ -2,11 +2,13 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"fluxora.dev/proto/wire"
 	"fluxora.dev/shared/forecast"
@@ -42,7 +44,11 @@ func (s *Store) PutReport(ctx context.Context, org, agent uuid.UUID, epoch uint6
 }
 
 func (s *Store) report(ctx context.Context, what string, fn func(pgx.Tx) error) error {
-	if err := s.inTx(ctx, fn); err != nil {
+	err := s.inTx(ctx, fn)
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && (strings.HasPrefix(pg.Code, "22") || strings.HasPrefix(pg.Code, "23")) { // bad data, broken constraint
+		err = fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
 	return nil
@@ -51,13 +57,16 @@ func (s *Store) report(ctx context.Context, what string, fn func(pgx.Tx) error) 
 func putForecasts(ctx context.Context, tx pgx.Tx, org, agent uuid.UUID, fs []forecast.Forecast) error {
 	for _, f := range fs {
 		if err := f.Check(); err != nil {
-			return err
+			return fmt.Errorf("%w: %w", ErrCorrupt, err)
+		}
+		if f.Origin < 0 || f.Origin > maxInstant || f.Issued < 0 || f.Issued > maxInstant {
+			return fmt.Errorf("%w: forecast of point %s: origin %d ms, issued %d ms: want instants from 1970 to 2200", ErrCorrupt, f.Point, int64(f.Origin), int64(f.Issued))
 		}
 		var model *uuid.UUID
 		if f.Model != "" {
 			id, err := uuid.Parse(f.Model)
 			if err != nil {
-				return fmt.Errorf("forecast of point %s: model %q: want a UUID", f.Point, f.Model)
+				return fmt.Errorf("%w: forecast of point %s: model %q: want a UUID", ErrCorrupt, f.Point, f.Model)
 			}
 			model = &id
 		}
@@ -91,6 +100,9 @@ func putForecasts(ctx context.Context, tx pgx.Tx, org, agent uuid.UUID, fs []for
 
 func putQuarantined(ctx context.Context, tx pgx.Tx, org, agent uuid.UUID, epoch uint64, qs []wire.Quarantined) error {
 	for _, q := range qs {
+		if q.Received < 0 || q.Received > maxInstant {
+			return fmt.Errorf("%w: quarantined message %d: received %d ms: want instants from 1970 to 2200", ErrCorrupt, q.ID, int64(q.Received))
+		}
 		_, err := tx.Exec(ctx, `
 			insert into quarantine (org_id, agent_id, epoch, id, reason, detail, topic, payload, point, received_at)
 			values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) on conflict do nothing`,
@@ -106,7 +118,7 @@ func putModelStates(ctx context.Context, tx pgx.Tx, org, agent uuid.UUID, ms []w
 	for _, m := range ms {
 		id, err := uuid.Parse(m.ID)
 		if err != nil {
-			return fmt.Errorf("model state: id %q: want a UUID", m.ID)
+			return fmt.Errorf("%w: model state: id %q: want a UUID", ErrCorrupt, m.ID)
 		}
 		if m.State != wire.ModelRefused { // an agent holds one active and one previous model at a time
 			if _, err := tx.Exec(ctx, `delete from agent_model where org_id = $1 and agent_id = $2 and state = $3 and model_id <> $4`,

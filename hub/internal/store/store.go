@@ -22,7 +22,7 @@ var (
 	ErrConflict   = errors.New("conflicts with what is stored")
 	ErrOverlap    = errors.New("batch is held in part") // an *OverlapError says which part
 	ErrUndeclared = errors.New("series is not declared")
-	ErrCorrupt    = errors.New("batch cannot be stored") // blocks do not decode, or disagree with the batch's count
+	ErrCorrupt    = errors.New("can never be stored") // a batch or a report that does not decode, add up or fit
 	ErrTokenUsed  = errors.New("enrolment token is used")
 )
 

@@ -103,7 +103,7 @@ func siteConfig(s store.Site) wire.SiteConfig {
 func translate(err error) error {
 	for from, to := range map[error]error{
 		store.ErrNotFound: ingest.ErrNotFound, store.ErrOverlap: ingest.ErrOverlap,
-		store.ErrUndeclared: ingest.ErrUndeclared, store.ErrTokenUsed: ingest.ErrTokenUsed,
+		store.ErrUndeclared: ingest.ErrUndeclared, store.ErrTokenUsed: ingest.ErrTokenUsed, store.ErrCorrupt: ingest.ErrCorrupt,
 	} {
 		if errors.Is(err, from) {
 			return fmt.Errorf("%w (%w)", to, err)

@@ -13,6 +13,7 @@ import (
 	"fluxora.dev/hub/internal/store/storetest"
 	"fluxora.dev/proto/wire"
 	"fluxora.dev/shared/chunk"
+	"fluxora.dev/shared/forecast"
 	"fluxora.dev/shared/meter"
 )
 
@@ -46,6 +47,19 @@ func TestErrors(t *testing.T) {
 	b.First = 2
 	if got, err := x.CommitBatch(ctx, a, 1, b); !errors.Is(err, ingest.ErrOverlap) || got.Cursor != 3 {
 		t.Errorf("overlap: %+v, %v, want ErrOverlap with cursor 3", got, err)
+	}
+	for name, r := range map[string]wire.Report{
+		"model that is no UUID":     {Models: []wire.ModelState{{ID: "m1", State: wire.ModelActive}}},
+		"received before all time":  {Quarantined: []wire.Quarantined{{ID: 1, Received: -1 << 62}}},
+		"forecast of the year 9999": {Forecasts: []forecast.Forecast{{Point: "p", Register: meter.EnergyImport, Origin: 253_370_764_800_000, Resolution: time.Hour, Levels: []float64{0.5}, Values: []float64{1}, Rung: forecast.Baseline}}},
+	} {
+		if err := x.PutReport(ctx, a, 1, r); !errors.Is(err, ingest.ErrCorrupt) {
+			t.Errorf("%s: %v, want ErrCorrupt", name, err)
+		}
+	}
+	b.First, b.Blocks[0].Chunk = 3, body[:len(body)-1]
+	if _, err := x.CommitBatch(ctx, a, 1, b); !errors.Is(err, ingest.ErrCorrupt) {
+		t.Errorf("chunk cut short: %v, want ErrCorrupt", err)
 	}
 	if _, err := x.ArtifactChunk(ctx, a, "no-uuid", 0, 1); !errors.Is(err, ingest.ErrNotFound) {
 		t.Errorf("artifact: %v, want ErrNotFound", err)

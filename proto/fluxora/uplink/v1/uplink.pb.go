@@ -397,6 +397,7 @@ type SyncResponse struct {
 	//	*SyncResponse_ComeBack
 	//	*SyncResponse_Config
 	//	*SyncResponse_Models
+	//	*SyncResponse_Refusal
 	Message       isSyncResponse_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -502,6 +503,15 @@ func (x *SyncResponse) GetModels() *Models {
 	return nil
 }
 
+func (x *SyncResponse) GetRefusal() *Refusal {
+	if x != nil {
+		if x, ok := x.Message.(*SyncResponse_Refusal); ok {
+			return x.Refusal
+		}
+	}
+	return nil
+}
+
 type isSyncResponse_Message interface {
 	isSyncResponse_Message()
 }
@@ -534,6 +544,10 @@ type SyncResponse_Models struct {
 	Models *Models `protobuf:"bytes,7,opt,name=models,proto3,oneof"`
 }
 
+type SyncResponse_Refusal struct {
+	Refusal *Refusal `protobuf:"bytes,8,opt,name=refusal,proto3,oneof"`
+}
+
 func (*SyncResponse_Welcome) isSyncResponse_Message() {}
 
 func (*SyncResponse_Ack) isSyncResponse_Message() {}
@@ -547,6 +561,8 @@ func (*SyncResponse_ComeBack) isSyncResponse_Message() {}
 func (*SyncResponse_Config) isSyncResponse_Message() {}
 
 func (*SyncResponse_Models) isSyncResponse_Message() {}
+
+func (*SyncResponse_Refusal) isSyncResponse_Message() {}
 
 // Range is a half-open range of sequences [first, end).
 type Range struct {
@@ -984,6 +1000,60 @@ func (x *Overlap) GetBeyond() []*Range {
 	return nil
 }
 
+// Refusal says that a batch can never be stored as it is; nothing of it was, and the session goes on. The agent sends the range
+// again in smaller batches, and what remains refused as a batch that holds none of it.
+type Refusal struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Range         *Range                 `protobuf:"bytes,1,opt,name=range,proto3" json:"range,omitempty"` // the refused batch
+	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Refusal) Reset() {
+	*x = Refusal{}
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Refusal) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Refusal) ProtoMessage() {}
+
+func (x *Refusal) ProtoReflect() protoreflect.Message {
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Refusal.ProtoReflect.Descriptor instead.
+func (*Refusal) Descriptor() ([]byte, []int) {
+	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *Refusal) GetRange() *Range {
+	if x != nil {
+		return x.Range
+	}
+	return nil
+}
+
+func (x *Refusal) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 // Report carries forecasts and quarantined messages, which are not sequenced but stored by key: sending one twice
 // changes nothing.
 type Report struct {
@@ -998,7 +1068,7 @@ type Report struct {
 
 func (x *Report) Reset() {
 	*x = Report{}
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[13]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1010,7 +1080,7 @@ func (x *Report) String() string {
 func (*Report) ProtoMessage() {}
 
 func (x *Report) ProtoReflect() protoreflect.Message {
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[13]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1023,7 +1093,7 @@ func (x *Report) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Report.ProtoReflect.Descriptor instead.
 func (*Report) Descriptor() ([]byte, []int) {
-	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{13}
+	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Report) GetId() uint64 {
@@ -1066,7 +1136,7 @@ type ModelState struct {
 
 func (x *ModelState) Reset() {
 	*x = ModelState{}
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[14]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1078,7 +1148,7 @@ func (x *ModelState) String() string {
 func (*ModelState) ProtoMessage() {}
 
 func (x *ModelState) ProtoReflect() protoreflect.Message {
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[14]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1091,7 +1161,7 @@ func (x *ModelState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModelState.ProtoReflect.Descriptor instead.
 func (*ModelState) Descriptor() ([]byte, []int) {
-	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{14}
+	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ModelState) GetId() string {
@@ -1115,16 +1185,19 @@ func (x *ModelState) GetDetail() string {
 	return ""
 }
 
+// ReportAck says that Postgres has committed a report, except for what can never be stored.
 type ReportAck struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	Refused       uint32                 `protobuf:"varint,2,opt,name=refused,proto3" json:"refused,omitempty"` // how many of its entries can never be stored; sending them again is of no use
+	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`    // why the first of them was refused
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ReportAck) Reset() {
 	*x = ReportAck{}
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[15]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1136,7 +1209,7 @@ func (x *ReportAck) String() string {
 func (*ReportAck) ProtoMessage() {}
 
 func (x *ReportAck) ProtoReflect() protoreflect.Message {
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[15]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1149,7 +1222,7 @@ func (x *ReportAck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportAck.ProtoReflect.Descriptor instead.
 func (*ReportAck) Descriptor() ([]byte, []int) {
-	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{15}
+	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ReportAck) GetId() uint64 {
@@ -1157,6 +1230,20 @@ func (x *ReportAck) GetId() uint64 {
 		return x.Id
 	}
 	return 0
+}
+
+func (x *ReportAck) GetRefused() uint32 {
+	if x != nil {
+		return x.Refused
+	}
+	return 0
+}
+
+func (x *ReportAck) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
 }
 
 // ComeBack asks the agent to close the session and to open the next one no sooner than after.
@@ -1170,7 +1257,7 @@ type ComeBack struct {
 
 func (x *ComeBack) Reset() {
 	*x = ComeBack{}
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[16]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1182,7 +1269,7 @@ func (x *ComeBack) String() string {
 func (*ComeBack) ProtoMessage() {}
 
 func (x *ComeBack) ProtoReflect() protoreflect.Message {
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[16]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1195,7 +1282,7 @@ func (x *ComeBack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ComeBack.ProtoReflect.Descriptor instead.
 func (*ComeBack) Descriptor() ([]byte, []int) {
-	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{16}
+	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ComeBack) GetAfterMs() int64 {
@@ -1226,7 +1313,7 @@ type SiteConfig struct {
 
 func (x *SiteConfig) Reset() {
 	*x = SiteConfig{}
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[17]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1238,7 +1325,7 @@ func (x *SiteConfig) String() string {
 func (*SiteConfig) ProtoMessage() {}
 
 func (x *SiteConfig) ProtoReflect() protoreflect.Message {
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[17]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1251,7 +1338,7 @@ func (x *SiteConfig) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SiteConfig.ProtoReflect.Descriptor instead.
 func (*SiteConfig) Descriptor() ([]byte, []int) {
-	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{17}
+	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *SiteConfig) GetRevision() uint64 {
@@ -1299,7 +1386,7 @@ type Models struct {
 
 func (x *Models) Reset() {
 	*x = Models{}
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[18]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1311,7 +1398,7 @@ func (x *Models) String() string {
 func (*Models) ProtoMessage() {}
 
 func (x *Models) ProtoReflect() protoreflect.Message {
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[18]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1324,7 +1411,7 @@ func (x *Models) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Models.ProtoReflect.Descriptor instead.
 func (*Models) Descriptor() ([]byte, []int) {
-	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{18}
+	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Models) GetModels() []*ModelVersion {
@@ -1348,7 +1435,7 @@ type ModelVersion struct {
 
 func (x *ModelVersion) Reset() {
 	*x = ModelVersion{}
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[19]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1360,7 +1447,7 @@ func (x *ModelVersion) String() string {
 func (*ModelVersion) ProtoMessage() {}
 
 func (x *ModelVersion) ProtoReflect() protoreflect.Message {
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[19]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1373,7 +1460,7 @@ func (x *ModelVersion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModelVersion.ProtoReflect.Descriptor instead.
 func (*ModelVersion) Descriptor() ([]byte, []int) {
-	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{19}
+	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ModelVersion) GetId() string {
@@ -1428,7 +1515,7 @@ type ArtifactRequest struct {
 
 func (x *ArtifactRequest) Reset() {
 	*x = ArtifactRequest{}
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[20]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1440,7 +1527,7 @@ func (x *ArtifactRequest) String() string {
 func (*ArtifactRequest) ProtoMessage() {}
 
 func (x *ArtifactRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[20]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1453,7 +1540,7 @@ func (x *ArtifactRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArtifactRequest.ProtoReflect.Descriptor instead.
 func (*ArtifactRequest) Descriptor() ([]byte, []int) {
-	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{20}
+	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ArtifactRequest) GetId() string {
@@ -1479,7 +1566,7 @@ type ArtifactResponse struct {
 
 func (x *ArtifactResponse) Reset() {
 	*x = ArtifactResponse{}
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[21]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1491,7 +1578,7 @@ func (x *ArtifactResponse) String() string {
 func (*ArtifactResponse) ProtoMessage() {}
 
 func (x *ArtifactResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[21]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1504,7 +1591,7 @@ func (x *ArtifactResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArtifactResponse.ProtoReflect.Descriptor instead.
 func (*ArtifactResponse) Descriptor() ([]byte, []int) {
-	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{21}
+	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ArtifactResponse) GetData() []byte {
@@ -1541,7 +1628,7 @@ const file_fluxora_uplink_v1_uplink_proto_rawDesc = "" +
 	"\vdeclaration\x18\x02 \x01(\v2\x1e.fluxora.uplink.v1.DeclarationH\x00R\vdeclaration\x120\n" +
 	"\x05batch\x18\x03 \x01(\v2\x18.fluxora.uplink.v1.BatchH\x00R\x05batch\x123\n" +
 	"\x06report\x18\x04 \x01(\v2\x19.fluxora.uplink.v1.ReportH\x00R\x06reportB\t\n" +
-	"\amessage\"\x9e\x03\n" +
+	"\amessage\"\xd6\x03\n" +
 	"\fSyncResponse\x126\n" +
 	"\awelcome\x18\x01 \x01(\v2\x1a.fluxora.uplink.v1.WelcomeH\x00R\awelcome\x12*\n" +
 	"\x03ack\x18\x02 \x01(\v2\x16.fluxora.uplink.v1.AckH\x00R\x03ack\x126\n" +
@@ -1550,7 +1637,8 @@ const file_fluxora_uplink_v1_uplink_proto_rawDesc = "" +
 	"report_ack\x18\x04 \x01(\v2\x1c.fluxora.uplink.v1.ReportAckH\x00R\treportAck\x12:\n" +
 	"\tcome_back\x18\x05 \x01(\v2\x1b.fluxora.uplink.v1.ComeBackH\x00R\bcomeBack\x127\n" +
 	"\x06config\x18\x06 \x01(\v2\x1d.fluxora.uplink.v1.SiteConfigH\x00R\x06config\x123\n" +
-	"\x06models\x18\a \x01(\v2\x19.fluxora.uplink.v1.ModelsH\x00R\x06modelsB\t\n" +
+	"\x06models\x18\a \x01(\v2\x19.fluxora.uplink.v1.ModelsH\x00R\x06models\x126\n" +
+	"\arefusal\x18\b \x01(\v2\x1a.fluxora.uplink.v1.RefusalH\x00R\arefusalB\t\n" +
 	"\amessage\"/\n" +
 	"\x05Range\x12\x14\n" +
 	"\x05first\x18\x01 \x01(\x04R\x05first\x12\x10\n" +
@@ -1580,7 +1668,10 @@ const file_fluxora_uplink_v1_uplink_proto_rawDesc = "" +
 	"\aOverlap\x12.\n" +
 	"\x05range\x18\x01 \x01(\v2\x18.fluxora.uplink.v1.RangeR\x05range\x12\x16\n" +
 	"\x06cursor\x18\x02 \x01(\x04R\x06cursor\x120\n" +
-	"\x06beyond\x18\x03 \x03(\v2\x18.fluxora.uplink.v1.RangeR\x06beyond\"\xca\x01\n" +
+	"\x06beyond\x18\x03 \x03(\v2\x18.fluxora.uplink.v1.RangeR\x06beyond\"Q\n" +
+	"\aRefusal\x12.\n" +
+	"\x05range\x18\x01 \x01(\v2\x18.fluxora.uplink.v1.RangeR\x05range\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"\xca\x01\n" +
 	"\x06Report\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x128\n" +
 	"\tforecasts\x18\x02 \x03(\v2\x1a.fluxora.meter.v1.ForecastR\tforecasts\x12?\n" +
@@ -1590,9 +1681,11 @@ const file_fluxora_uplink_v1_uplink_proto_rawDesc = "" +
 	"ModelState\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
 	"\x05state\x18\x02 \x01(\tR\x05state\x12\x16\n" +
-	"\x06detail\x18\x03 \x01(\tR\x06detail\"\x1b\n" +
+	"\x06detail\x18\x03 \x01(\tR\x06detail\"M\n" +
 	"\tReportAck\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\x04R\x02id\"=\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x18\n" +
+	"\arefused\x18\x02 \x01(\rR\arefused\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"=\n" +
 	"\bComeBack\x12\x19\n" +
 	"\bafter_ms\x18\x01 \x01(\x03R\aafterMs\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x93\x01\n" +
@@ -1636,7 +1729,7 @@ func file_fluxora_uplink_v1_uplink_proto_rawDescGZIP() []byte {
 	return file_fluxora_uplink_v1_uplink_proto_rawDescData
 }
 
-var file_fluxora_uplink_v1_uplink_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_fluxora_uplink_v1_uplink_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_fluxora_uplink_v1_uplink_proto_goTypes = []any{
 	(*EnrolRequest)(nil),     // 0: fluxora.uplink.v1.EnrolRequest
 	(*EnrolResponse)(nil),    // 1: fluxora.uplink.v1.EnrolResponse
@@ -1651,56 +1744,59 @@ var file_fluxora_uplink_v1_uplink_proto_goTypes = []any{
 	(*Batch)(nil),            // 10: fluxora.uplink.v1.Batch
 	(*Ack)(nil),              // 11: fluxora.uplink.v1.Ack
 	(*Overlap)(nil),          // 12: fluxora.uplink.v1.Overlap
-	(*Report)(nil),           // 13: fluxora.uplink.v1.Report
-	(*ModelState)(nil),       // 14: fluxora.uplink.v1.ModelState
-	(*ReportAck)(nil),        // 15: fluxora.uplink.v1.ReportAck
-	(*ComeBack)(nil),         // 16: fluxora.uplink.v1.ComeBack
-	(*SiteConfig)(nil),       // 17: fluxora.uplink.v1.SiteConfig
-	(*Models)(nil),           // 18: fluxora.uplink.v1.Models
-	(*ModelVersion)(nil),     // 19: fluxora.uplink.v1.ModelVersion
-	(*ArtifactRequest)(nil),  // 20: fluxora.uplink.v1.ArtifactRequest
-	(*ArtifactResponse)(nil), // 21: fluxora.uplink.v1.ArtifactResponse
-	(*v1.Series)(nil),        // 22: fluxora.meter.v1.Series
-	(*v1.Block)(nil),         // 23: fluxora.meter.v1.Block
-	(*v1.Forecast)(nil),      // 24: fluxora.meter.v1.Forecast
-	(*v1.Quarantined)(nil),   // 25: fluxora.meter.v1.Quarantined
+	(*Refusal)(nil),          // 13: fluxora.uplink.v1.Refusal
+	(*Report)(nil),           // 14: fluxora.uplink.v1.Report
+	(*ModelState)(nil),       // 15: fluxora.uplink.v1.ModelState
+	(*ReportAck)(nil),        // 16: fluxora.uplink.v1.ReportAck
+	(*ComeBack)(nil),         // 17: fluxora.uplink.v1.ComeBack
+	(*SiteConfig)(nil),       // 18: fluxora.uplink.v1.SiteConfig
+	(*Models)(nil),           // 19: fluxora.uplink.v1.Models
+	(*ModelVersion)(nil),     // 20: fluxora.uplink.v1.ModelVersion
+	(*ArtifactRequest)(nil),  // 21: fluxora.uplink.v1.ArtifactRequest
+	(*ArtifactResponse)(nil), // 22: fluxora.uplink.v1.ArtifactResponse
+	(*v1.Series)(nil),        // 23: fluxora.meter.v1.Series
+	(*v1.Block)(nil),         // 24: fluxora.meter.v1.Block
+	(*v1.Forecast)(nil),      // 25: fluxora.meter.v1.Forecast
+	(*v1.Quarantined)(nil),   // 26: fluxora.meter.v1.Quarantined
 }
 var file_fluxora_uplink_v1_uplink_proto_depIdxs = []int32{
-	17, // 0: fluxora.uplink.v1.EnrolResponse.config:type_name -> fluxora.uplink.v1.SiteConfig
+	18, // 0: fluxora.uplink.v1.EnrolResponse.config:type_name -> fluxora.uplink.v1.SiteConfig
 	7,  // 1: fluxora.uplink.v1.SyncRequest.hello:type_name -> fluxora.uplink.v1.Hello
 	9,  // 2: fluxora.uplink.v1.SyncRequest.declaration:type_name -> fluxora.uplink.v1.Declaration
 	10, // 3: fluxora.uplink.v1.SyncRequest.batch:type_name -> fluxora.uplink.v1.Batch
-	13, // 4: fluxora.uplink.v1.SyncRequest.report:type_name -> fluxora.uplink.v1.Report
+	14, // 4: fluxora.uplink.v1.SyncRequest.report:type_name -> fluxora.uplink.v1.Report
 	8,  // 5: fluxora.uplink.v1.SyncResponse.welcome:type_name -> fluxora.uplink.v1.Welcome
 	11, // 6: fluxora.uplink.v1.SyncResponse.ack:type_name -> fluxora.uplink.v1.Ack
 	12, // 7: fluxora.uplink.v1.SyncResponse.overlap:type_name -> fluxora.uplink.v1.Overlap
-	15, // 8: fluxora.uplink.v1.SyncResponse.report_ack:type_name -> fluxora.uplink.v1.ReportAck
-	16, // 9: fluxora.uplink.v1.SyncResponse.come_back:type_name -> fluxora.uplink.v1.ComeBack
-	17, // 10: fluxora.uplink.v1.SyncResponse.config:type_name -> fluxora.uplink.v1.SiteConfig
-	18, // 11: fluxora.uplink.v1.SyncResponse.models:type_name -> fluxora.uplink.v1.Models
-	6,  // 12: fluxora.uplink.v1.Welcome.beyond:type_name -> fluxora.uplink.v1.Range
-	22, // 13: fluxora.uplink.v1.Declaration.series:type_name -> fluxora.meter.v1.Series
-	23, // 14: fluxora.uplink.v1.Batch.blocks:type_name -> fluxora.meter.v1.Block
-	6,  // 15: fluxora.uplink.v1.Ack.range:type_name -> fluxora.uplink.v1.Range
-	6,  // 16: fluxora.uplink.v1.Overlap.range:type_name -> fluxora.uplink.v1.Range
-	6,  // 17: fluxora.uplink.v1.Overlap.beyond:type_name -> fluxora.uplink.v1.Range
-	24, // 18: fluxora.uplink.v1.Report.forecasts:type_name -> fluxora.meter.v1.Forecast
-	25, // 19: fluxora.uplink.v1.Report.quarantined:type_name -> fluxora.meter.v1.Quarantined
-	14, // 20: fluxora.uplink.v1.Report.models:type_name -> fluxora.uplink.v1.ModelState
-	19, // 21: fluxora.uplink.v1.Models.models:type_name -> fluxora.uplink.v1.ModelVersion
-	0,  // 22: fluxora.uplink.v1.EnrolmentService.Enrol:input_type -> fluxora.uplink.v1.EnrolRequest
-	2,  // 23: fluxora.uplink.v1.EnrolmentService.Renew:input_type -> fluxora.uplink.v1.RenewRequest
-	4,  // 24: fluxora.uplink.v1.UplinkService.Sync:input_type -> fluxora.uplink.v1.SyncRequest
-	20, // 25: fluxora.uplink.v1.UplinkService.Artifact:input_type -> fluxora.uplink.v1.ArtifactRequest
-	1,  // 26: fluxora.uplink.v1.EnrolmentService.Enrol:output_type -> fluxora.uplink.v1.EnrolResponse
-	3,  // 27: fluxora.uplink.v1.EnrolmentService.Renew:output_type -> fluxora.uplink.v1.RenewResponse
-	5,  // 28: fluxora.uplink.v1.UplinkService.Sync:output_type -> fluxora.uplink.v1.SyncResponse
-	21, // 29: fluxora.uplink.v1.UplinkService.Artifact:output_type -> fluxora.uplink.v1.ArtifactResponse
-	26, // [26:30] is the sub-list for method output_type
-	22, // [22:26] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	16, // 8: fluxora.uplink.v1.SyncResponse.report_ack:type_name -> fluxora.uplink.v1.ReportAck
+	17, // 9: fluxora.uplink.v1.SyncResponse.come_back:type_name -> fluxora.uplink.v1.ComeBack
+	18, // 10: fluxora.uplink.v1.SyncResponse.config:type_name -> fluxora.uplink.v1.SiteConfig
+	19, // 11: fluxora.uplink.v1.SyncResponse.models:type_name -> fluxora.uplink.v1.Models
+	13, // 12: fluxora.uplink.v1.SyncResponse.refusal:type_name -> fluxora.uplink.v1.Refusal
+	6,  // 13: fluxora.uplink.v1.Welcome.beyond:type_name -> fluxora.uplink.v1.Range
+	23, // 14: fluxora.uplink.v1.Declaration.series:type_name -> fluxora.meter.v1.Series
+	24, // 15: fluxora.uplink.v1.Batch.blocks:type_name -> fluxora.meter.v1.Block
+	6,  // 16: fluxora.uplink.v1.Ack.range:type_name -> fluxora.uplink.v1.Range
+	6,  // 17: fluxora.uplink.v1.Overlap.range:type_name -> fluxora.uplink.v1.Range
+	6,  // 18: fluxora.uplink.v1.Overlap.beyond:type_name -> fluxora.uplink.v1.Range
+	6,  // 19: fluxora.uplink.v1.Refusal.range:type_name -> fluxora.uplink.v1.Range
+	25, // 20: fluxora.uplink.v1.Report.forecasts:type_name -> fluxora.meter.v1.Forecast
+	26, // 21: fluxora.uplink.v1.Report.quarantined:type_name -> fluxora.meter.v1.Quarantined
+	15, // 22: fluxora.uplink.v1.Report.models:type_name -> fluxora.uplink.v1.ModelState
+	20, // 23: fluxora.uplink.v1.Models.models:type_name -> fluxora.uplink.v1.ModelVersion
+	0,  // 24: fluxora.uplink.v1.EnrolmentService.Enrol:input_type -> fluxora.uplink.v1.EnrolRequest
+	2,  // 25: fluxora.uplink.v1.EnrolmentService.Renew:input_type -> fluxora.uplink.v1.RenewRequest
+	4,  // 26: fluxora.uplink.v1.UplinkService.Sync:input_type -> fluxora.uplink.v1.SyncRequest
+	21, // 27: fluxora.uplink.v1.UplinkService.Artifact:input_type -> fluxora.uplink.v1.ArtifactRequest
+	1,  // 28: fluxora.uplink.v1.EnrolmentService.Enrol:output_type -> fluxora.uplink.v1.EnrolResponse
+	3,  // 29: fluxora.uplink.v1.EnrolmentService.Renew:output_type -> fluxora.uplink.v1.RenewResponse
+	5,  // 30: fluxora.uplink.v1.UplinkService.Sync:output_type -> fluxora.uplink.v1.SyncResponse
+	22, // 31: fluxora.uplink.v1.UplinkService.Artifact:output_type -> fluxora.uplink.v1.ArtifactResponse
+	28, // [28:32] is the sub-list for method output_type
+	24, // [24:28] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_fluxora_uplink_v1_uplink_proto_init() }
@@ -1722,6 +1818,7 @@ func file_fluxora_uplink_v1_uplink_proto_init() {
 		(*SyncResponse_ComeBack)(nil),
 		(*SyncResponse_Config)(nil),
 		(*SyncResponse_Models)(nil),
+		(*SyncResponse_Refusal)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1729,7 +1826,7 @@ func file_fluxora_uplink_v1_uplink_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fluxora_uplink_v1_uplink_proto_rawDesc), len(file_fluxora_uplink_v1_uplink_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   22,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   2,
 		},
