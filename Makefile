@@ -29,7 +29,7 @@ setup: ## install what the tests and the demo need of the system (Debian package
 .PHONY: build
 build: ## build the three programs and the demo into bin/
 	@mkdir -p $(BIN)
-	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ $(addprefix ./,$(PROGRAMS)) ./deploy/e2e/cmd/fluxora-demo
+	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ $(addprefix ./,$(PROGRAMS)) ./deploy/e2e/cmd/fluxora-demo ./deploy/e2e/cmd/fluxora-bench
 
 .PHONY: demo
 demo: setup build ## run the whole path on real meters: broker, hub, three sites; Ctrl-C ends it

@@ -30,9 +30,13 @@ type Reading struct {
 // Agents is the hub's answer to /v1/agents.
 type Agents struct {
 	Agents []struct {
-		Site     string `json:"site"`
-		Received int64  `json:"received"`
-		Backlog  int64  `json:"backlog"`
+		ID         string     `json:"id"`
+		Site       string     `json:"site"`
+		Revoked    *time.Time `json:"revoked"`
+		Received   int64      `json:"received"`
+		Backlog    int64      `json:"backlog"`
+		Model      string     `json:"model"`
+		ModelState string     `json:"model_state"`
 	} `json:"agents"`
 }
 
@@ -121,7 +125,17 @@ func (f Forecast) Peak() int {
 
 // Overview is an agent's answer to /v1/status.
 type Overview struct {
-	Readings Books `json:"readings"`
+	Agent    string     `json:"agent"`
+	Readings Books      `json:"readings"`
+	Broker   Connection `json:"broker"`
+	Hub      Connection `json:"hub"`
+	Model    string     `json:"model"` // the active one
+}
+
+// Connection is how an agent stands with the broker or the hub.
+type Connection struct {
+	Connected bool   `json:"connected"`
+	LastError string `json:"last_error"`
 }
 
 // Books is an agent's account of the readings it took.
@@ -131,4 +145,5 @@ type Books struct {
 	Evicted     int64 `json:"evicted"`
 	Pending     int64 `json:"pending"`
 	Quarantined int64 `json:"quarantined"`
+	Duplicates  int64 `json:"duplicates"`
 }
