@@ -29,6 +29,7 @@ setup: ## install what the tests and the demo need of the system (Debian package
 .PHONY: build
 build: ## build the three programs and the demo into bin/
 	@mkdir -p $(BIN)
+	@[ -x $(BIN)/fluxora-demo ] || echo "building the programs; the first time this takes a minute or two"
 	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ $(addprefix ./,$(PROGRAMS)) ./deploy/e2e/cmd/fluxora-demo ./deploy/e2e/cmd/fluxora-bench
 
 .PHONY: demo
