@@ -28,6 +28,7 @@ const (
 	MaxSeries        = 10_000  // series in a declaration
 	MaxRanges        = 10_000  // ranges in a Welcome or Overlap
 	MaxSteps         = 10_000  // values of a forecast
+	MaxLedger        = 4096    // entries of a ledger
 	MaxPayload       = 4 << 10 // bytes of a quarantined payload
 	MaxText          = 1 << 10 // bytes of a reason, detail, topic or version
 	MaxModels        = 16      // model versions announced at once

@@ -188,6 +188,57 @@ func TestAnnouncementsRoundTrip(t *testing.T) {
 	})
 }
 
+func TestLedgerRoundTrip(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		l := wire.Ledger{ID: rapid.Uint64().Draw(t, "id"), Since: rapid.Uint64Range(1, 1<<62).Draw(t, "since"), Entries: []wire.LedgerEntry{}}
+		count := rapid.Uint64Range(0, 1<<50)
+		for range rapid.IntRange(0, 4).Draw(t, "entries") {
+			e := wire.LedgerEntry{
+				Point: names.Draw(t, "point"), Register: rapid.SampledFrom(meter.Registers()).Draw(t, "register").Name, Day: rapid.Int32().Draw(t, "day"),
+				Delivered: count.Draw(t, "delivered"), Quarantined: count.Draw(t, "quarantined"), Evicted: count.Draw(t, "evicted"),
+				Thinned: count.Draw(t, "thinned"), Pending: count.Draw(t, "pending"),
+			}
+			e.Received = e.Delivered + e.Quarantined + e.Evicted + e.Thinned + e.Pending
+			if e.Balance() != 0 {
+				t.Fatalf("%+v: balance %d", e, e.Balance())
+			}
+			l.Entries = append(l.Entries, e)
+		}
+		got, err := wire.DecodeLedger(pass(t, wire.EncodeLedger(l)))
+		same(t, l, got, err)
+
+		a := wire.LedgerAck{ID: l.ID, Compared: rapid.Bool().Draw(t, "compared"), Unbalanced: rapid.Uint32().Draw(t, "unbalanced")}
+		same(t, a, wire.DecodeLedgerAck(pass(t, wire.EncodeLedgerAck(a))), nil)
+	})
+}
+
+func TestResendRoundTrip(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		from := meter.Millis(rapid.Int64Range(0, 1<<41).Draw(t, "from"))
+		r := wire.Resend{ID: names.Draw(t, "id"), Point: names.Draw(t, "point"), Register: meter.PowerImport, From: from, To: from + 1}
+		got, err := wire.DecodeResend(pass(t, wire.EncodeResend(r)))
+		same(t, r, got, err)
+
+		c, err := chunk.Append(nil, make([]meter.Reading, rapid.IntRange(1, 50).Draw(t, "n")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := wire.Resent{
+			ID: r.ID, From: from, To: from + 10, Blocks: []wire.Block{{Series: 7, Chunk: c}}, Held: rapid.Uint64Range(50, 1<<40).Draw(t, "held"),
+			Done: rapid.Bool().Draw(t, "done"),
+		}
+		gotPart, err := wire.DecodeResent(pass(t, wire.EncodeResent(p)))
+		same(t, p, gotPart, err)
+		p.Held = 0
+		if _, err := wire.DecodeResent(wire.EncodeResent(p)); !errors.Is(err, wire.ErrInvalid) {
+			t.Fatalf("fewer held than sent: error %v", err)
+		}
+
+		a := wire.ResentAck{ID: r.ID, To: p.To}
+		same(t, a, wire.DecodeResentAck(pass(t, wire.EncodeResentAck(a))), nil)
+	})
+}
+
 func TestTextsAreCutToBounds(t *testing.T) {
 	long := strings.Repeat("é", wire.MaxText)
 	r := wire.Report{Quarantined: []wire.Quarantined{{Reason: "x\xff", Detail: long, Topic: long, Payload: make([]byte, 2*wire.MaxPayload)}}}
@@ -229,6 +280,13 @@ func FuzzDecode(f *testing.F) {
 		Point: "p", Register: "energy-import", ResolutionMs: 3600000, Levels: []float64{0.5}, Values: []float64{1}, Rung: "active",
 	}}}}})
 	seed(&uplinkv1.SyncResponse{Message: &uplinkv1.SyncResponse_Welcome{Welcome: wire.EncodeWelcome(wire.Welcome{Received: wire.Received{Cursor: 3, Beyond: []wire.Range{{First: 5, End: 9}}}})}})
+	seed(&uplinkv1.SyncRequest{Message: &uplinkv1.SyncRequest_Ledger{Ledger: wire.EncodeLedger(wire.Ledger{ID: 1, Since: 1, Entries: []wire.LedgerEntry{
+		{Point: "p", Register: "energy-import", Day: 20_000, Received: 3, Delivered: 2, Pending: 1},
+	}})}})
+	seed(&uplinkv1.SyncRequest{Message: &uplinkv1.SyncRequest_Resent{Resent: wire.EncodeResent(wire.Resent{
+		ID: "r", From: 1, To: 2, Blocks: []wire.Block{{Series: 1, Chunk: c}}, Held: 3, Done: true,
+	})}})
+	seed(&uplinkv1.SyncResponse{Message: &uplinkv1.SyncResponse_Resend{Resend: wire.EncodeResend(wire.Resend{ID: "r", Point: "p", From: 1, To: 2})}})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		check := func(err error) bool {
 			if err != nil && !errors.Is(err, wire.ErrInvalid) {
@@ -253,6 +311,16 @@ func FuzzDecode(f *testing.F) {
 					t.Fatalf("%+v became %+v, %v", r, again, err)
 				}
 			}
+			if l, err := wire.DecodeLedger(up.GetLedger()); check(err) {
+				if again, err := wire.DecodeLedger(wire.EncodeLedger(l)); err != nil || cmp.Diff(l, again) != "" {
+					t.Fatalf("%+v became %+v, %v", l, again, err)
+				}
+			}
+			if r, err := wire.DecodeResent(up.GetResent()); check(err) {
+				if again, err := wire.DecodeResent(wire.EncodeResent(r)); err != nil || cmp.Diff(r, again) != "" {
+					t.Fatalf("%+v became %+v, %v", r, again, err)
+				}
+			}
 			_, err := wire.DecodeDeclaration(up.GetDeclaration())
 			check(err)
 		}
@@ -269,6 +337,10 @@ func FuzzDecode(f *testing.F) {
 			check(err)
 			_, err = wire.DecodeRefusal(down.GetRefusal())
 			check(err)
+			_, err = wire.DecodeResend(down.GetResend())
+			check(err)
+			wire.DecodeLedgerAck(down.GetLedgerAck())
+			wire.DecodeResentAck(down.GetResentAck())
 			_, err = wire.DecodeReportAck(down.GetReportAck())
 			check(err)
 			_, err = wire.DecodeSiteConfig(down.GetConfig())

@@ -280,6 +280,8 @@ type SyncRequest struct {
 	//	*SyncRequest_Declaration
 	//	*SyncRequest_Batch
 	//	*SyncRequest_Report
+	//	*SyncRequest_Ledger
+	//	*SyncRequest_Resent
 	Message       isSyncRequest_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -358,6 +360,24 @@ func (x *SyncRequest) GetReport() *Report {
 	return nil
 }
 
+func (x *SyncRequest) GetLedger() *Ledger {
+	if x != nil {
+		if x, ok := x.Message.(*SyncRequest_Ledger); ok {
+			return x.Ledger
+		}
+	}
+	return nil
+}
+
+func (x *SyncRequest) GetResent() *Resent {
+	if x != nil {
+		if x, ok := x.Message.(*SyncRequest_Resent); ok {
+			return x.Resent
+		}
+	}
+	return nil
+}
+
 type isSyncRequest_Message interface {
 	isSyncRequest_Message()
 }
@@ -378,6 +398,14 @@ type SyncRequest_Report struct {
 	Report *Report `protobuf:"bytes,4,opt,name=report,proto3,oneof"`
 }
 
+type SyncRequest_Ledger struct {
+	Ledger *Ledger `protobuf:"bytes,5,opt,name=ledger,proto3,oneof"`
+}
+
+type SyncRequest_Resent struct {
+	Resent *Resent `protobuf:"bytes,6,opt,name=resent,proto3,oneof"`
+}
+
 func (*SyncRequest_Hello) isSyncRequest_Message() {}
 
 func (*SyncRequest_Declaration) isSyncRequest_Message() {}
@@ -385,6 +413,10 @@ func (*SyncRequest_Declaration) isSyncRequest_Message() {}
 func (*SyncRequest_Batch) isSyncRequest_Message() {}
 
 func (*SyncRequest_Report) isSyncRequest_Message() {}
+
+func (*SyncRequest_Ledger) isSyncRequest_Message() {}
+
+func (*SyncRequest_Resent) isSyncRequest_Message() {}
 
 type SyncResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -398,6 +430,9 @@ type SyncResponse struct {
 	//	*SyncResponse_Config
 	//	*SyncResponse_Models
 	//	*SyncResponse_Refusal
+	//	*SyncResponse_LedgerAck
+	//	*SyncResponse_Resend
+	//	*SyncResponse_ResentAck
 	Message       isSyncResponse_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -512,6 +547,33 @@ func (x *SyncResponse) GetRefusal() *Refusal {
 	return nil
 }
 
+func (x *SyncResponse) GetLedgerAck() *LedgerAck {
+	if x != nil {
+		if x, ok := x.Message.(*SyncResponse_LedgerAck); ok {
+			return x.LedgerAck
+		}
+	}
+	return nil
+}
+
+func (x *SyncResponse) GetResend() *Resend {
+	if x != nil {
+		if x, ok := x.Message.(*SyncResponse_Resend); ok {
+			return x.Resend
+		}
+	}
+	return nil
+}
+
+func (x *SyncResponse) GetResentAck() *ResentAck {
+	if x != nil {
+		if x, ok := x.Message.(*SyncResponse_ResentAck); ok {
+			return x.ResentAck
+		}
+	}
+	return nil
+}
+
 type isSyncResponse_Message interface {
 	isSyncResponse_Message()
 }
@@ -548,6 +610,18 @@ type SyncResponse_Refusal struct {
 	Refusal *Refusal `protobuf:"bytes,8,opt,name=refusal,proto3,oneof"`
 }
 
+type SyncResponse_LedgerAck struct {
+	LedgerAck *LedgerAck `protobuf:"bytes,9,opt,name=ledger_ack,json=ledgerAck,proto3,oneof"`
+}
+
+type SyncResponse_Resend struct {
+	Resend *Resend `protobuf:"bytes,10,opt,name=resend,proto3,oneof"`
+}
+
+type SyncResponse_ResentAck struct {
+	ResentAck *ResentAck `protobuf:"bytes,11,opt,name=resent_ack,json=resentAck,proto3,oneof"`
+}
+
 func (*SyncResponse_Welcome) isSyncResponse_Message() {}
 
 func (*SyncResponse_Ack) isSyncResponse_Message() {}
@@ -563,6 +637,12 @@ func (*SyncResponse_Config) isSyncResponse_Message() {}
 func (*SyncResponse_Models) isSyncResponse_Message() {}
 
 func (*SyncResponse_Refusal) isSyncResponse_Message() {}
+
+func (*SyncResponse_LedgerAck) isSyncResponse_Message() {}
+
+func (*SyncResponse_Resend) isSyncResponse_Message() {}
+
+func (*SyncResponse_ResentAck) isSyncResponse_Message() {}
 
 // Range is a half-open range of sequences [first, end).
 type Range struct {
@@ -1246,6 +1326,455 @@ func (x *ReportAck) GetReason() string {
 	return ""
 }
 
+// Ledger tells the hub what became of readings, by register of a point and day. The agent sends it while no batch is in flight,
+// so that what it calls delivered is exactly what the hub has committed by then.
+type Ledger struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`       // chosen by the agent, echoed in LedgerAck
+	Since         uint64                 `protobuf:"varint,2,opt,name=since,proto3" json:"since,omitempty"` // the books count sequences from here on: 1, unless they were lost and begun anew
+	Entries       []*LedgerEntry         `protobuf:"bytes,3,rep,name=entries,proto3" json:"entries,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Ledger) Reset() {
+	*x = Ledger{}
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Ledger) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Ledger) ProtoMessage() {}
+
+func (x *Ledger) ProtoReflect() protoreflect.Message {
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Ledger.ProtoReflect.Descriptor instead.
+func (*Ledger) Descriptor() ([]byte, []int) {
+	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *Ledger) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *Ledger) GetSince() uint64 {
+	if x != nil {
+		return x.Since
+	}
+	return 0
+}
+
+func (x *Ledger) GetEntries() []*LedgerEntry {
+	if x != nil {
+		return x.Entries
+	}
+	return nil
+}
+
+// LedgerEntry is the account of one register of a point and one day:
+// received = delivered + quarantined + evicted + thinned + pending.
+type LedgerEntry struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Point         string                 `protobuf:"bytes,1,opt,name=point,proto3" json:"point,omitempty"`       // empty for quarantined messages that name none
+	Register      string                 `protobuf:"bytes,2,opt,name=register,proto3" json:"register,omitempty"` // empty for quarantined messages
+	Day           int32                  `protobuf:"varint,3,opt,name=day,proto3" json:"day,omitempty"`          // days since 1970-01-01, UTC, of the readings' own instants
+	Received      uint64                 `protobuf:"varint,4,opt,name=received,proto3" json:"received,omitempty"`
+	Delivered     uint64                 `protobuf:"varint,5,opt,name=delivered,proto3" json:"delivered,omitempty"`
+	Quarantined   uint64                 `protobuf:"varint,6,opt,name=quarantined,proto3" json:"quarantined,omitempty"`
+	Evicted       uint64                 `protobuf:"varint,7,opt,name=evicted,proto3" json:"evicted,omitempty"` // lost to the cap or to damage before the hub had them
+	Thinned       uint64                 `protobuf:"varint,8,opt,name=thinned,proto3" json:"thinned,omitempty"` // left out to save room, the energy being kept by those that stayed
+	Pending       uint64                 `protobuf:"varint,9,opt,name=pending,proto3" json:"pending,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LedgerEntry) Reset() {
+	*x = LedgerEntry{}
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LedgerEntry) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LedgerEntry) ProtoMessage() {}
+
+func (x *LedgerEntry) ProtoReflect() protoreflect.Message {
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LedgerEntry.ProtoReflect.Descriptor instead.
+func (*LedgerEntry) Descriptor() ([]byte, []int) {
+	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *LedgerEntry) GetPoint() string {
+	if x != nil {
+		return x.Point
+	}
+	return ""
+}
+
+func (x *LedgerEntry) GetRegister() string {
+	if x != nil {
+		return x.Register
+	}
+	return ""
+}
+
+func (x *LedgerEntry) GetDay() int32 {
+	if x != nil {
+		return x.Day
+	}
+	return 0
+}
+
+func (x *LedgerEntry) GetReceived() uint64 {
+	if x != nil {
+		return x.Received
+	}
+	return 0
+}
+
+func (x *LedgerEntry) GetDelivered() uint64 {
+	if x != nil {
+		return x.Delivered
+	}
+	return 0
+}
+
+func (x *LedgerEntry) GetQuarantined() uint64 {
+	if x != nil {
+		return x.Quarantined
+	}
+	return 0
+}
+
+func (x *LedgerEntry) GetEvicted() uint64 {
+	if x != nil {
+		return x.Evicted
+	}
+	return 0
+}
+
+func (x *LedgerEntry) GetThinned() uint64 {
+	if x != nil {
+		return x.Thinned
+	}
+	return 0
+}
+
+func (x *LedgerEntry) GetPending() uint64 {
+	if x != nil {
+		return x.Pending
+	}
+	return 0
+}
+
+// LedgerAck says what the comparison with the hub's own account came to.
+type LedgerAck struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	Compared      bool                   `protobuf:"varint,2,opt,name=compared,proto3" json:"compared,omitempty"`     // false when the hub is too far behind to say: to be sent again later
+	Unbalanced    uint32                 `protobuf:"varint,3,opt,name=unbalanced,proto3" json:"unbalanced,omitempty"` // how many entries differ
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LedgerAck) Reset() {
+	*x = LedgerAck{}
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LedgerAck) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LedgerAck) ProtoMessage() {}
+
+func (x *LedgerAck) ProtoReflect() protoreflect.Message {
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LedgerAck.ProtoReflect.Descriptor instead.
+func (*LedgerAck) Descriptor() ([]byte, []int) {
+	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *LedgerAck) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *LedgerAck) GetCompared() bool {
+	if x != nil {
+		return x.Compared
+	}
+	return false
+}
+
+func (x *LedgerAck) GetUnbalanced() uint32 {
+	if x != nil {
+		return x.Unbalanced
+	}
+	return 0
+}
+
+// Resend asks for everything that the agent holds of a point within [from, to), whether or not it was acked before.
+type Resend struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"` // of the hub's, echoed in Resent
+	Point         string                 `protobuf:"bytes,2,opt,name=point,proto3" json:"point,omitempty"`
+	Register      string                 `protobuf:"bytes,3,opt,name=register,proto3" json:"register,omitempty"` // empty for all of them
+	FromMs        int64                  `protobuf:"varint,4,opt,name=from_ms,json=fromMs,proto3" json:"from_ms,omitempty"`
+	ToMs          int64                  `protobuf:"varint,5,opt,name=to_ms,json=toMs,proto3" json:"to_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Resend) Reset() {
+	*x = Resend{}
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Resend) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Resend) ProtoMessage() {}
+
+func (x *Resend) ProtoReflect() protoreflect.Message {
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Resend.ProtoReflect.Descriptor instead.
+func (*Resend) Descriptor() ([]byte, []int) {
+	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *Resend) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Resend) GetPoint() string {
+	if x != nil {
+		return x.Point
+	}
+	return ""
+}
+
+func (x *Resend) GetRegister() string {
+	if x != nil {
+		return x.Register
+	}
+	return ""
+}
+
+func (x *Resend) GetFromMs() int64 {
+	if x != nil {
+		return x.FromMs
+	}
+	return 0
+}
+
+func (x *Resend) GetToMs() int64 {
+	if x != nil {
+		return x.ToMs
+	}
+	return 0
+}
+
+// Resent holds all that the agent holds within [from, to), a part of what Resend asked for; the parts follow one another in
+// time. Readings in it have no sequences: of one instant only the value that came last is sent.
+type Resent struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	FromMs        int64                  `protobuf:"varint,2,opt,name=from_ms,json=fromMs,proto3" json:"from_ms,omitempty"`
+	ToMs          int64                  `protobuf:"varint,3,opt,name=to_ms,json=toMs,proto3" json:"to_ms,omitempty"`
+	Blocks        []*v1.Block            `protobuf:"bytes,4,rep,name=blocks,proto3" json:"blocks,omitempty"`
+	Held          uint64                 `protobuf:"varint,5,opt,name=held,proto3" json:"held,omitempty"` // readings held within [from, to), those included whose value was replaced
+	Done          bool                   `protobuf:"varint,6,opt,name=done,proto3" json:"done,omitempty"` // to is the end of what was asked for
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Resent) Reset() {
+	*x = Resent{}
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Resent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Resent) ProtoMessage() {}
+
+func (x *Resent) ProtoReflect() protoreflect.Message {
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Resent.ProtoReflect.Descriptor instead.
+func (*Resent) Descriptor() ([]byte, []int) {
+	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *Resent) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Resent) GetFromMs() int64 {
+	if x != nil {
+		return x.FromMs
+	}
+	return 0
+}
+
+func (x *Resent) GetToMs() int64 {
+	if x != nil {
+		return x.ToMs
+	}
+	return 0
+}
+
+func (x *Resent) GetBlocks() []*v1.Block {
+	if x != nil {
+		return x.Blocks
+	}
+	return nil
+}
+
+func (x *Resent) GetHeld() uint64 {
+	if x != nil {
+		return x.Held
+	}
+	return 0
+}
+
+func (x *Resent) GetDone() bool {
+	if x != nil {
+		return x.Done
+	}
+	return false
+}
+
+// ResentAck says that Postgres has committed a part.
+type ResentAck struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	ToMs          int64                  `protobuf:"varint,2,opt,name=to_ms,json=toMs,proto3" json:"to_ms,omitempty"` // of the part
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResentAck) Reset() {
+	*x = ResentAck{}
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResentAck) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResentAck) ProtoMessage() {}
+
+func (x *ResentAck) ProtoReflect() protoreflect.Message {
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResentAck.ProtoReflect.Descriptor instead.
+func (*ResentAck) Descriptor() ([]byte, []int) {
+	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *ResentAck) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ResentAck) GetToMs() int64 {
+	if x != nil {
+		return x.ToMs
+	}
+	return 0
+}
+
 // ComeBack asks the agent to close the session and to open the next one no sooner than after.
 type ComeBack struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1257,7 +1786,7 @@ type ComeBack struct {
 
 func (x *ComeBack) Reset() {
 	*x = ComeBack{}
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[17]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1269,7 +1798,7 @@ func (x *ComeBack) String() string {
 func (*ComeBack) ProtoMessage() {}
 
 func (x *ComeBack) ProtoReflect() protoreflect.Message {
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[17]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1282,7 +1811,7 @@ func (x *ComeBack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ComeBack.ProtoReflect.Descriptor instead.
 func (*ComeBack) Descriptor() ([]byte, []int) {
-	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{17}
+	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ComeBack) GetAfterMs() int64 {
@@ -1313,7 +1842,7 @@ type SiteConfig struct {
 
 func (x *SiteConfig) Reset() {
 	*x = SiteConfig{}
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[18]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1325,7 +1854,7 @@ func (x *SiteConfig) String() string {
 func (*SiteConfig) ProtoMessage() {}
 
 func (x *SiteConfig) ProtoReflect() protoreflect.Message {
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[18]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1338,7 +1867,7 @@ func (x *SiteConfig) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SiteConfig.ProtoReflect.Descriptor instead.
 func (*SiteConfig) Descriptor() ([]byte, []int) {
-	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{18}
+	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *SiteConfig) GetRevision() uint64 {
@@ -1386,7 +1915,7 @@ type Models struct {
 
 func (x *Models) Reset() {
 	*x = Models{}
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[19]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1398,7 +1927,7 @@ func (x *Models) String() string {
 func (*Models) ProtoMessage() {}
 
 func (x *Models) ProtoReflect() protoreflect.Message {
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[19]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1411,7 +1940,7 @@ func (x *Models) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Models.ProtoReflect.Descriptor instead.
 func (*Models) Descriptor() ([]byte, []int) {
-	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{19}
+	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Models) GetModels() []*ModelVersion {
@@ -1435,7 +1964,7 @@ type ModelVersion struct {
 
 func (x *ModelVersion) Reset() {
 	*x = ModelVersion{}
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[20]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1447,7 +1976,7 @@ func (x *ModelVersion) String() string {
 func (*ModelVersion) ProtoMessage() {}
 
 func (x *ModelVersion) ProtoReflect() protoreflect.Message {
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[20]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1460,7 +1989,7 @@ func (x *ModelVersion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModelVersion.ProtoReflect.Descriptor instead.
 func (*ModelVersion) Descriptor() ([]byte, []int) {
-	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{20}
+	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ModelVersion) GetId() string {
@@ -1515,7 +2044,7 @@ type ArtifactRequest struct {
 
 func (x *ArtifactRequest) Reset() {
 	*x = ArtifactRequest{}
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[21]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1527,7 +2056,7 @@ func (x *ArtifactRequest) String() string {
 func (*ArtifactRequest) ProtoMessage() {}
 
 func (x *ArtifactRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[21]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1540,7 +2069,7 @@ func (x *ArtifactRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArtifactRequest.ProtoReflect.Descriptor instead.
 func (*ArtifactRequest) Descriptor() ([]byte, []int) {
-	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{21}
+	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ArtifactRequest) GetId() string {
@@ -1566,7 +2095,7 @@ type ArtifactResponse struct {
 
 func (x *ArtifactResponse) Reset() {
 	*x = ArtifactResponse{}
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[22]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1578,7 +2107,7 @@ func (x *ArtifactResponse) String() string {
 func (*ArtifactResponse) ProtoMessage() {}
 
 func (x *ArtifactResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[22]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1591,7 +2120,7 @@ func (x *ArtifactResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArtifactResponse.ProtoReflect.Descriptor instead.
 func (*ArtifactResponse) Descriptor() ([]byte, []int) {
-	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{22}
+	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ArtifactResponse) GetData() []byte {
@@ -1622,13 +2151,15 @@ const file_fluxora_uplink_v1_uplink_proto_rawDesc = "" +
 	"\rRenewResponse\x12 \n" +
 	"\vcertificate\x18\x01 \x01(\fR\vcertificate\x12\x1c\n" +
 	"\tauthority\x18\x02 \x01(\fR\tauthority\x12!\n" +
-	"\fartifact_key\x18\x03 \x01(\fR\vartifactKey\"\xf5\x01\n" +
+	"\fartifact_key\x18\x03 \x01(\fR\vartifactKey\"\xdf\x02\n" +
 	"\vSyncRequest\x120\n" +
 	"\x05hello\x18\x01 \x01(\v2\x18.fluxora.uplink.v1.HelloH\x00R\x05hello\x12B\n" +
 	"\vdeclaration\x18\x02 \x01(\v2\x1e.fluxora.uplink.v1.DeclarationH\x00R\vdeclaration\x120\n" +
 	"\x05batch\x18\x03 \x01(\v2\x18.fluxora.uplink.v1.BatchH\x00R\x05batch\x123\n" +
-	"\x06report\x18\x04 \x01(\v2\x19.fluxora.uplink.v1.ReportH\x00R\x06reportB\t\n" +
-	"\amessage\"\xd6\x03\n" +
+	"\x06report\x18\x04 \x01(\v2\x19.fluxora.uplink.v1.ReportH\x00R\x06report\x123\n" +
+	"\x06ledger\x18\x05 \x01(\v2\x19.fluxora.uplink.v1.LedgerH\x00R\x06ledger\x123\n" +
+	"\x06resent\x18\x06 \x01(\v2\x19.fluxora.uplink.v1.ResentH\x00R\x06resentB\t\n" +
+	"\amessage\"\x89\x05\n" +
 	"\fSyncResponse\x126\n" +
 	"\awelcome\x18\x01 \x01(\v2\x1a.fluxora.uplink.v1.WelcomeH\x00R\awelcome\x12*\n" +
 	"\x03ack\x18\x02 \x01(\v2\x16.fluxora.uplink.v1.AckH\x00R\x03ack\x126\n" +
@@ -1638,7 +2169,13 @@ const file_fluxora_uplink_v1_uplink_proto_rawDesc = "" +
 	"\tcome_back\x18\x05 \x01(\v2\x1b.fluxora.uplink.v1.ComeBackH\x00R\bcomeBack\x127\n" +
 	"\x06config\x18\x06 \x01(\v2\x1d.fluxora.uplink.v1.SiteConfigH\x00R\x06config\x123\n" +
 	"\x06models\x18\a \x01(\v2\x19.fluxora.uplink.v1.ModelsH\x00R\x06models\x126\n" +
-	"\arefusal\x18\b \x01(\v2\x1a.fluxora.uplink.v1.RefusalH\x00R\arefusalB\t\n" +
+	"\arefusal\x18\b \x01(\v2\x1a.fluxora.uplink.v1.RefusalH\x00R\arefusal\x12=\n" +
+	"\n" +
+	"ledger_ack\x18\t \x01(\v2\x1c.fluxora.uplink.v1.LedgerAckH\x00R\tledgerAck\x123\n" +
+	"\x06resend\x18\n" +
+	" \x01(\v2\x19.fluxora.uplink.v1.ResendH\x00R\x06resend\x12=\n" +
+	"\n" +
+	"resent_ack\x18\v \x01(\v2\x1c.fluxora.uplink.v1.ResentAckH\x00R\tresentAckB\t\n" +
 	"\amessage\"/\n" +
 	"\x05Range\x12\x14\n" +
 	"\x05first\x18\x01 \x01(\x04R\x05first\x12\x10\n" +
@@ -1685,7 +2222,43 @@ const file_fluxora_uplink_v1_uplink_proto_rawDesc = "" +
 	"\tReportAck\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x18\n" +
 	"\arefused\x18\x02 \x01(\rR\arefused\x12\x16\n" +
-	"\x06reason\x18\x03 \x01(\tR\x06reason\"=\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"h\n" +
+	"\x06Ledger\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x14\n" +
+	"\x05since\x18\x02 \x01(\x04R\x05since\x128\n" +
+	"\aentries\x18\x03 \x03(\v2\x1e.fluxora.uplink.v1.LedgerEntryR\aentries\"\xfb\x01\n" +
+	"\vLedgerEntry\x12\x14\n" +
+	"\x05point\x18\x01 \x01(\tR\x05point\x12\x1a\n" +
+	"\bregister\x18\x02 \x01(\tR\bregister\x12\x10\n" +
+	"\x03day\x18\x03 \x01(\x05R\x03day\x12\x1a\n" +
+	"\breceived\x18\x04 \x01(\x04R\breceived\x12\x1c\n" +
+	"\tdelivered\x18\x05 \x01(\x04R\tdelivered\x12 \n" +
+	"\vquarantined\x18\x06 \x01(\x04R\vquarantined\x12\x18\n" +
+	"\aevicted\x18\a \x01(\x04R\aevicted\x12\x18\n" +
+	"\athinned\x18\b \x01(\x04R\athinned\x12\x18\n" +
+	"\apending\x18\t \x01(\x04R\apending\"W\n" +
+	"\tLedgerAck\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x1a\n" +
+	"\bcompared\x18\x02 \x01(\bR\bcompared\x12\x1e\n" +
+	"\n" +
+	"unbalanced\x18\x03 \x01(\rR\n" +
+	"unbalanced\"x\n" +
+	"\x06Resend\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
+	"\x05point\x18\x02 \x01(\tR\x05point\x12\x1a\n" +
+	"\bregister\x18\x03 \x01(\tR\bregister\x12\x17\n" +
+	"\afrom_ms\x18\x04 \x01(\x03R\x06fromMs\x12\x13\n" +
+	"\x05to_ms\x18\x05 \x01(\x03R\x04toMs\"\x9f\x01\n" +
+	"\x06Resent\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x17\n" +
+	"\afrom_ms\x18\x02 \x01(\x03R\x06fromMs\x12\x13\n" +
+	"\x05to_ms\x18\x03 \x01(\x03R\x04toMs\x12/\n" +
+	"\x06blocks\x18\x04 \x03(\v2\x17.fluxora.meter.v1.BlockR\x06blocks\x12\x12\n" +
+	"\x04held\x18\x05 \x01(\x04R\x04held\x12\x12\n" +
+	"\x04done\x18\x06 \x01(\bR\x04done\"0\n" +
+	"\tResentAck\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x13\n" +
+	"\x05to_ms\x18\x02 \x01(\x03R\x04toMs\"=\n" +
 	"\bComeBack\x12\x19\n" +
 	"\bafter_ms\x18\x01 \x01(\x03R\aafterMs\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x93\x01\n" +
@@ -1729,7 +2302,7 @@ func file_fluxora_uplink_v1_uplink_proto_rawDescGZIP() []byte {
 	return file_fluxora_uplink_v1_uplink_proto_rawDescData
 }
 
-var file_fluxora_uplink_v1_uplink_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_fluxora_uplink_v1_uplink_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_fluxora_uplink_v1_uplink_proto_goTypes = []any{
 	(*EnrolRequest)(nil),     // 0: fluxora.uplink.v1.EnrolRequest
 	(*EnrolResponse)(nil),    // 1: fluxora.uplink.v1.EnrolResponse
@@ -1748,55 +2321,68 @@ var file_fluxora_uplink_v1_uplink_proto_goTypes = []any{
 	(*Report)(nil),           // 14: fluxora.uplink.v1.Report
 	(*ModelState)(nil),       // 15: fluxora.uplink.v1.ModelState
 	(*ReportAck)(nil),        // 16: fluxora.uplink.v1.ReportAck
-	(*ComeBack)(nil),         // 17: fluxora.uplink.v1.ComeBack
-	(*SiteConfig)(nil),       // 18: fluxora.uplink.v1.SiteConfig
-	(*Models)(nil),           // 19: fluxora.uplink.v1.Models
-	(*ModelVersion)(nil),     // 20: fluxora.uplink.v1.ModelVersion
-	(*ArtifactRequest)(nil),  // 21: fluxora.uplink.v1.ArtifactRequest
-	(*ArtifactResponse)(nil), // 22: fluxora.uplink.v1.ArtifactResponse
-	(*v1.Series)(nil),        // 23: fluxora.meter.v1.Series
-	(*v1.Block)(nil),         // 24: fluxora.meter.v1.Block
-	(*v1.Forecast)(nil),      // 25: fluxora.meter.v1.Forecast
-	(*v1.Quarantined)(nil),   // 26: fluxora.meter.v1.Quarantined
+	(*Ledger)(nil),           // 17: fluxora.uplink.v1.Ledger
+	(*LedgerEntry)(nil),      // 18: fluxora.uplink.v1.LedgerEntry
+	(*LedgerAck)(nil),        // 19: fluxora.uplink.v1.LedgerAck
+	(*Resend)(nil),           // 20: fluxora.uplink.v1.Resend
+	(*Resent)(nil),           // 21: fluxora.uplink.v1.Resent
+	(*ResentAck)(nil),        // 22: fluxora.uplink.v1.ResentAck
+	(*ComeBack)(nil),         // 23: fluxora.uplink.v1.ComeBack
+	(*SiteConfig)(nil),       // 24: fluxora.uplink.v1.SiteConfig
+	(*Models)(nil),           // 25: fluxora.uplink.v1.Models
+	(*ModelVersion)(nil),     // 26: fluxora.uplink.v1.ModelVersion
+	(*ArtifactRequest)(nil),  // 27: fluxora.uplink.v1.ArtifactRequest
+	(*ArtifactResponse)(nil), // 28: fluxora.uplink.v1.ArtifactResponse
+	(*v1.Series)(nil),        // 29: fluxora.meter.v1.Series
+	(*v1.Block)(nil),         // 30: fluxora.meter.v1.Block
+	(*v1.Forecast)(nil),      // 31: fluxora.meter.v1.Forecast
+	(*v1.Quarantined)(nil),   // 32: fluxora.meter.v1.Quarantined
 }
 var file_fluxora_uplink_v1_uplink_proto_depIdxs = []int32{
-	18, // 0: fluxora.uplink.v1.EnrolResponse.config:type_name -> fluxora.uplink.v1.SiteConfig
+	24, // 0: fluxora.uplink.v1.EnrolResponse.config:type_name -> fluxora.uplink.v1.SiteConfig
 	7,  // 1: fluxora.uplink.v1.SyncRequest.hello:type_name -> fluxora.uplink.v1.Hello
 	9,  // 2: fluxora.uplink.v1.SyncRequest.declaration:type_name -> fluxora.uplink.v1.Declaration
 	10, // 3: fluxora.uplink.v1.SyncRequest.batch:type_name -> fluxora.uplink.v1.Batch
 	14, // 4: fluxora.uplink.v1.SyncRequest.report:type_name -> fluxora.uplink.v1.Report
-	8,  // 5: fluxora.uplink.v1.SyncResponse.welcome:type_name -> fluxora.uplink.v1.Welcome
-	11, // 6: fluxora.uplink.v1.SyncResponse.ack:type_name -> fluxora.uplink.v1.Ack
-	12, // 7: fluxora.uplink.v1.SyncResponse.overlap:type_name -> fluxora.uplink.v1.Overlap
-	16, // 8: fluxora.uplink.v1.SyncResponse.report_ack:type_name -> fluxora.uplink.v1.ReportAck
-	17, // 9: fluxora.uplink.v1.SyncResponse.come_back:type_name -> fluxora.uplink.v1.ComeBack
-	18, // 10: fluxora.uplink.v1.SyncResponse.config:type_name -> fluxora.uplink.v1.SiteConfig
-	19, // 11: fluxora.uplink.v1.SyncResponse.models:type_name -> fluxora.uplink.v1.Models
-	13, // 12: fluxora.uplink.v1.SyncResponse.refusal:type_name -> fluxora.uplink.v1.Refusal
-	6,  // 13: fluxora.uplink.v1.Welcome.beyond:type_name -> fluxora.uplink.v1.Range
-	23, // 14: fluxora.uplink.v1.Declaration.series:type_name -> fluxora.meter.v1.Series
-	24, // 15: fluxora.uplink.v1.Batch.blocks:type_name -> fluxora.meter.v1.Block
-	6,  // 16: fluxora.uplink.v1.Ack.range:type_name -> fluxora.uplink.v1.Range
-	6,  // 17: fluxora.uplink.v1.Overlap.range:type_name -> fluxora.uplink.v1.Range
-	6,  // 18: fluxora.uplink.v1.Overlap.beyond:type_name -> fluxora.uplink.v1.Range
-	6,  // 19: fluxora.uplink.v1.Refusal.range:type_name -> fluxora.uplink.v1.Range
-	25, // 20: fluxora.uplink.v1.Report.forecasts:type_name -> fluxora.meter.v1.Forecast
-	26, // 21: fluxora.uplink.v1.Report.quarantined:type_name -> fluxora.meter.v1.Quarantined
-	15, // 22: fluxora.uplink.v1.Report.models:type_name -> fluxora.uplink.v1.ModelState
-	20, // 23: fluxora.uplink.v1.Models.models:type_name -> fluxora.uplink.v1.ModelVersion
-	0,  // 24: fluxora.uplink.v1.EnrolmentService.Enrol:input_type -> fluxora.uplink.v1.EnrolRequest
-	2,  // 25: fluxora.uplink.v1.EnrolmentService.Renew:input_type -> fluxora.uplink.v1.RenewRequest
-	4,  // 26: fluxora.uplink.v1.UplinkService.Sync:input_type -> fluxora.uplink.v1.SyncRequest
-	21, // 27: fluxora.uplink.v1.UplinkService.Artifact:input_type -> fluxora.uplink.v1.ArtifactRequest
-	1,  // 28: fluxora.uplink.v1.EnrolmentService.Enrol:output_type -> fluxora.uplink.v1.EnrolResponse
-	3,  // 29: fluxora.uplink.v1.EnrolmentService.Renew:output_type -> fluxora.uplink.v1.RenewResponse
-	5,  // 30: fluxora.uplink.v1.UplinkService.Sync:output_type -> fluxora.uplink.v1.SyncResponse
-	22, // 31: fluxora.uplink.v1.UplinkService.Artifact:output_type -> fluxora.uplink.v1.ArtifactResponse
-	28, // [28:32] is the sub-list for method output_type
-	24, // [24:28] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	17, // 5: fluxora.uplink.v1.SyncRequest.ledger:type_name -> fluxora.uplink.v1.Ledger
+	21, // 6: fluxora.uplink.v1.SyncRequest.resent:type_name -> fluxora.uplink.v1.Resent
+	8,  // 7: fluxora.uplink.v1.SyncResponse.welcome:type_name -> fluxora.uplink.v1.Welcome
+	11, // 8: fluxora.uplink.v1.SyncResponse.ack:type_name -> fluxora.uplink.v1.Ack
+	12, // 9: fluxora.uplink.v1.SyncResponse.overlap:type_name -> fluxora.uplink.v1.Overlap
+	16, // 10: fluxora.uplink.v1.SyncResponse.report_ack:type_name -> fluxora.uplink.v1.ReportAck
+	23, // 11: fluxora.uplink.v1.SyncResponse.come_back:type_name -> fluxora.uplink.v1.ComeBack
+	24, // 12: fluxora.uplink.v1.SyncResponse.config:type_name -> fluxora.uplink.v1.SiteConfig
+	25, // 13: fluxora.uplink.v1.SyncResponse.models:type_name -> fluxora.uplink.v1.Models
+	13, // 14: fluxora.uplink.v1.SyncResponse.refusal:type_name -> fluxora.uplink.v1.Refusal
+	19, // 15: fluxora.uplink.v1.SyncResponse.ledger_ack:type_name -> fluxora.uplink.v1.LedgerAck
+	20, // 16: fluxora.uplink.v1.SyncResponse.resend:type_name -> fluxora.uplink.v1.Resend
+	22, // 17: fluxora.uplink.v1.SyncResponse.resent_ack:type_name -> fluxora.uplink.v1.ResentAck
+	6,  // 18: fluxora.uplink.v1.Welcome.beyond:type_name -> fluxora.uplink.v1.Range
+	29, // 19: fluxora.uplink.v1.Declaration.series:type_name -> fluxora.meter.v1.Series
+	30, // 20: fluxora.uplink.v1.Batch.blocks:type_name -> fluxora.meter.v1.Block
+	6,  // 21: fluxora.uplink.v1.Ack.range:type_name -> fluxora.uplink.v1.Range
+	6,  // 22: fluxora.uplink.v1.Overlap.range:type_name -> fluxora.uplink.v1.Range
+	6,  // 23: fluxora.uplink.v1.Overlap.beyond:type_name -> fluxora.uplink.v1.Range
+	6,  // 24: fluxora.uplink.v1.Refusal.range:type_name -> fluxora.uplink.v1.Range
+	31, // 25: fluxora.uplink.v1.Report.forecasts:type_name -> fluxora.meter.v1.Forecast
+	32, // 26: fluxora.uplink.v1.Report.quarantined:type_name -> fluxora.meter.v1.Quarantined
+	15, // 27: fluxora.uplink.v1.Report.models:type_name -> fluxora.uplink.v1.ModelState
+	18, // 28: fluxora.uplink.v1.Ledger.entries:type_name -> fluxora.uplink.v1.LedgerEntry
+	30, // 29: fluxora.uplink.v1.Resent.blocks:type_name -> fluxora.meter.v1.Block
+	26, // 30: fluxora.uplink.v1.Models.models:type_name -> fluxora.uplink.v1.ModelVersion
+	0,  // 31: fluxora.uplink.v1.EnrolmentService.Enrol:input_type -> fluxora.uplink.v1.EnrolRequest
+	2,  // 32: fluxora.uplink.v1.EnrolmentService.Renew:input_type -> fluxora.uplink.v1.RenewRequest
+	4,  // 33: fluxora.uplink.v1.UplinkService.Sync:input_type -> fluxora.uplink.v1.SyncRequest
+	27, // 34: fluxora.uplink.v1.UplinkService.Artifact:input_type -> fluxora.uplink.v1.ArtifactRequest
+	1,  // 35: fluxora.uplink.v1.EnrolmentService.Enrol:output_type -> fluxora.uplink.v1.EnrolResponse
+	3,  // 36: fluxora.uplink.v1.EnrolmentService.Renew:output_type -> fluxora.uplink.v1.RenewResponse
+	5,  // 37: fluxora.uplink.v1.UplinkService.Sync:output_type -> fluxora.uplink.v1.SyncResponse
+	28, // 38: fluxora.uplink.v1.UplinkService.Artifact:output_type -> fluxora.uplink.v1.ArtifactResponse
+	35, // [35:39] is the sub-list for method output_type
+	31, // [31:35] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_fluxora_uplink_v1_uplink_proto_init() }
@@ -1809,6 +2395,8 @@ func file_fluxora_uplink_v1_uplink_proto_init() {
 		(*SyncRequest_Declaration)(nil),
 		(*SyncRequest_Batch)(nil),
 		(*SyncRequest_Report)(nil),
+		(*SyncRequest_Ledger)(nil),
+		(*SyncRequest_Resent)(nil),
 	}
 	file_fluxora_uplink_v1_uplink_proto_msgTypes[5].OneofWrappers = []any{
 		(*SyncResponse_Welcome)(nil),
@@ -1819,6 +2407,9 @@ func file_fluxora_uplink_v1_uplink_proto_init() {
 		(*SyncResponse_Config)(nil),
 		(*SyncResponse_Models)(nil),
 		(*SyncResponse_Refusal)(nil),
+		(*SyncResponse_LedgerAck)(nil),
+		(*SyncResponse_Resend)(nil),
+		(*SyncResponse_ResentAck)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1826,7 +2417,7 @@ func file_fluxora_uplink_v1_uplink_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fluxora_uplink_v1_uplink_proto_rawDesc), len(file_fluxora_uplink_v1_uplink_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   23,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   2,
 		},
