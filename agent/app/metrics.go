@@ -66,6 +66,8 @@ func (a *agent) metrics() []status.Metric {
 		counter("hub_failures_total", "Sessions with the hub that failed.", func() float64 { return float64(a.uplink.Status().Failures) }),
 		counter("hub_acked_total", "Readings acked by the hub since the start.", func() float64 { return float64(a.uplink.Status().Acked) }),
 		gauge("hub_in_flight", "Readings sent to the hub and not acked.", func() float64 { return float64(a.uplink.Status().InFlight) }),
+		counter("hub_unstorable_total", "Readings that the hub can never store, set aside in the quarantine.", func() float64 { return float64(a.uplink.Status().SetAside) }),
+		counter("hub_unreportable_total", "Forecasts, quarantined messages and model states that the hub can never store.", func() float64 { return float64(a.uplink.Status().Unreportable) }),
 		counter("hub_sent_bytes_total", "Bytes of messages sent to the hub, compressed.", func() float64 { return float64(a.uplink.Status().BytesSent) }),
 		gauge("hub_clock_offset_seconds", "This clock minus the hub's.", func() float64 { return a.uplink.Status().ClockOffset.Seconds() }),
 		gauge("certificate_expires_seconds", "When the agent's certificate expires, in Unix seconds.", func() float64 { return float64(a.identity.NotAfter().Unix()) }),

@@ -48,6 +48,11 @@ func (s uplinkStore) ReadFrom(first uint64, most int) (wire.Batch, error) {
 // Ack implements uplink.Store.
 func (s uplinkStore) Ack(r wire.Range) error { return s.Store.Ack(store.Range(r)) }
 
+// SetAside implements uplink.Store.
+func (s uplinkStore) SetAside(r wire.Range, why string) error {
+	return s.Store.SetAside(store.Range(r), why)
+}
+
 // SetReceived implements uplink.Store.
 func (s uplinkStore) SetReceived(r wire.Received) error {
 	beyond := make([]store.Range, len(r.Beyond))

@@ -52,9 +52,12 @@ type Hub struct {
 	CertificateLife time.Duration
 	// MaxInFlight is what Welcome says.
 	MaxInFlight uint64
-	// BeforeCommit, AfterCommit and OnMessage may end the session with an error; a *wire.ComeBack in it is sent.
+	// BeforeCommit, AfterCommit and OnMessage may end the session with an error; a SendAway in it is sent as ComeBack, and a
+	// Refuse of BeforeCommit as Refusal.
 	BeforeCommit, AfterCommit func(wire.Batch) error
 	OnMessage                 func(*uplinkv1.SyncRequest) error
+	// RefuseEntries is how many entries of each report the hub says it cannot store.
+	RefuseEntries uint32
 	// Discard makes the hub decode readings and forget them, for benchmarks.
 	Discard bool
 	// Wrap may break connections.

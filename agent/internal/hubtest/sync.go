@@ -13,6 +13,11 @@ type SendAway wire.ComeBack
 
 func (s SendAway) Error() string { return "come back" }
 
+// Refuse is an error of BeforeCommit that makes the hub refuse the batch and go on.
+type Refuse string
+
+func (r Refuse) Error() string { return string(r) }
+
 // Sync implements uplinkv1.UplinkServiceServer.
 func (h *Hub) Sync(stream uplinkv1.UplinkService_SyncServer) error {
 	if err := verified(stream.Context()); err != nil {
@@ -125,7 +130,12 @@ func (h *Hub) answer(m *uplinkv1.SyncRequest) ([]*uplinkv1.SyncResponse, error) 
 			return nil, err
 		}
 		if h.BeforeCommit != nil {
-			if err := h.BeforeCommit(b); err != nil {
+			err := h.BeforeCommit(b)
+			if refuse, ok := errors.AsType[Refuse](err); ok {
+				r := wire.Refusal{Range: b.Range(), Reason: string(refuse)}
+				return []*uplinkv1.SyncResponse{{Message: &uplinkv1.SyncResponse_Refusal{Refusal: wire.EncodeRefusal(r)}}}, nil
+			}
+			if err != nil {
 				return nil, err
 			}
 		}
@@ -155,7 +165,8 @@ func (h *Hub) answer(m *uplinkv1.SyncRequest) ([]*uplinkv1.SyncResponse, error) 
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		h.reports = append(h.reports, r)
-		return []*uplinkv1.SyncResponse{{Message: &uplinkv1.SyncResponse_ReportAck{ReportAck: &uplinkv1.ReportAck{Id: r.ID}}}}, nil
+		ack := wire.ReportAck{ID: r.ID, Refused: h.RefuseEntries, Reason: "refused on purpose"}
+		return []*uplinkv1.SyncResponse{{Message: &uplinkv1.SyncResponse_ReportAck{ReportAck: wire.EncodeReportAck(ack)}}}, nil
 	}
 	return nil, fmt.Errorf("unknown message %T", m.GetMessage())
 }

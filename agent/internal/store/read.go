@@ -116,7 +116,11 @@ func (s *Store) ReadFrom(first uint64, maxReadings int) (Batch, error) {
 	if s.acked.contains(Range{first, limit}) {
 		limit = first
 	}
+	refused, limit := s.lostFrom(first, limit)
 	s.mu.Unlock()
+	if refused > first {
+		return Batch{First: first, Count: refused - first, Refused: refused - first}, nil
+	}
 	b := Batch{First: first}
 	parts := make(map[meter.SeriesID][][]byte)
 	var order []meter.SeriesID

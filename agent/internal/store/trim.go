@@ -16,7 +16,7 @@ import (
 // Lost is a range of sequences that left the store before the hub had it.
 type Lost struct {
 	Range           // for damage, the sequences that the file can have held at most
-	Why      string // "evicted" (the cap was reached) or "damaged"
+	Why      string // "evicted" (the cap was reached), "damaged" or "unstorable" (see SetAside)
 	From, To meter.Millis
 	At       meter.Millis // when it happened
 }
@@ -70,7 +70,11 @@ func (s *Store) loseSegment(g *segment, why string) {
 		}
 		l.From, l.To = min(l.From, sp.From), max(l.To, sp.To)
 	}
-	for _, r := range s.acked.without(Range{g.first, g.End}) {
+	known := slices.Clone(s.acked)
+	for _, l := range s.lost {
+		known = known.add(l.Range)
+	}
+	for _, r := range known.without(Range{g.first, g.End}) {
 		l.Range = r
 		s.lose(l)
 	}

@@ -61,6 +61,10 @@ func (a *agentStore) ReadFrom(first uint64, most int) (wire.Batch, error) {
 
 func (a *agentStore) Ack(r wire.Range) error { return a.s.Ack(store.Range(r)) }
 
+func (a *agentStore) SetAside(r wire.Range, why string) error {
+	return a.s.SetAside(store.Range(r), why)
+}
+
 func (a *agentStore) SetReceived(r wire.Received) error {
 	beyond := make([]store.Range, len(r.Beyond))
 	for i, x := range r.Beyond {

@@ -87,7 +87,8 @@ func (e *endless) Ack(r wire.Range) error {
 	}
 	return nil
 }
-func (e *endless) SetReceived(wire.Received) error { return nil }
+func (e *endless) SetReceived(wire.Received) error   { return nil }
+func (e *endless) SetAside(wire.Range, string) error { return nil }
 
 // counters returns batches of size readings: 10-second counters of the given number of points, taking turns.
 func counters(b *testing.B, size, points int) []wire.Batch {

@@ -83,6 +83,7 @@ func setDefault[T comparable](p *T, v T) {
 type Client struct {
 	o      Options
 	status statusKeeper
+	aside  int // atoms set aside since readings were last acked; of the goroutine in Run
 
 	mu   sync.Mutex
 	conn *grpc.ClientConn // of the live session; nil when there is none

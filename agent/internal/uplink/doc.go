@@ -14,7 +14,7 @@
 //	                                             ←        Config and Models, now and whenever they change
 //	open        Declaration(series), before the first batch that uses them
 //	            Batch(first, count, blocks)      →        commits, then
-//	                                             ←        Ack(range), or Overlap(range, cursor, beyond)
+//	                                             ←        Ack(range), or Overlap(range, cursor, beyond), or Refusal(range)
 //	            Report(id)                       →        commits, then
 //	                                             ←        ReportAck(id)
 //	closing     either side drops the connection; the hub may say ComeBack first
@@ -66,9 +66,21 @@
 // older of two sessions, and when they displace one another again and again, refuses the newer, logs and counts it. It cannot
 // tell whose readings are whose: revoke the identity and enrol both anew with fresh data directories.
 //
-// # A batch that the hub calls invalid
+// # A batch that the hub refuses
 //
-// It does not decode there, or holds a value or an instant beyond what a hub can store. That is a fault of this program, since
-// ingest admits no such reading, or a format newer than the hub. It is kept and tried again after each pause, up to
-// BackoffMax apart, and Status.LastError says so: skipping it would lose readings that a newer hub could take.
+// It does not decode there, or holds a value or an instant beyond what a hub can store: a fault of this program, since ingest
+// admits no such reading, or of the disk, or a format newer than the hub. One bad atom must not hold the rest up:
+//
+//	Refusal of many atoms    the range goes up again in halves, and what is good of it is acked on the way
+//	Refusal of one atom      Store.SetAside: its bytes go into the quarantine with the hub's reason, durably, then the range
+//	                         goes up as refused, so that the cursor passes it and the hub's account knows of it
+//	crash between            the atom is in the quarantine and unacked: it is refused and set aside once more
+//
+// The readings stay in the log for history and forecasts here, and the quarantine carries their bytes to the hub in
+// reports. But a hub that refuses everything is itself at fault, and emptying the log into a bounded quarantine
+// for it would lose readings that its next version could take. So after maxAside atoms without an ack of anything else,
+// refused batches are only held back, undivided, until readings are acked or the session ends; Status.LastError says so.
+//
+// A report is stored but for the entries that never can be, which ReportAck counts; they are logged, counted in
+// Status.Unreportable, and not sent again. The hub has logged each.
 package uplink

@@ -12,6 +12,13 @@ type flight struct {
 	wire.Range
 	readings uint64
 	bytes    int
+	single   bool // one atom
+}
+
+// suspect is a range that the hub refused to store. It goes up in batches of at most most readings.
+type suspect struct {
+	wire.Range
+	most uint64
 }
 
 // sender decides which batch goes next. It knows two lanes: from sequence live on, where new readings come, and the backlog
@@ -24,6 +31,9 @@ type sender struct {
 	bytes   int
 	live    uint64 // start of the live lane; 0 when there is one lane
 	flights []flight
+	refused []suspect
+	held    []flight // ranges that are not sent: the hub seems to refuse everything
+	single  bool     // what read returned last is one atom
 
 	readings    uint64 // in flight
 	bytesFlying int
@@ -43,7 +53,7 @@ func (s *sender) next() (b wire.Batch, ok bool, err error) {
 	if len(s.flights) >= maxFlights || s.full(1, 1) {
 		return b, false, nil
 	}
-	left := subtract(s.store.Unacked(), s.flights)
+	left := subtract(subtract(s.store.Unacked(), s.flights), s.held)
 	if len(left) == 0 {
 		s.live = 0
 		return b, false, nil
@@ -86,7 +96,16 @@ func (s *sender) full(part, of int) bool {
 
 // read returns atoms of r from the one that holds first on.
 func (s *sender) read(r wire.Range, first uint64) (wire.Batch, bool, error) {
-	b, err := s.store.ReadFrom(first, int(min(uint64(s.batch), s.window, r.End-first)))
+	most := min(uint64(s.batch), s.window, r.End-first)
+	for _, x := range s.refused {
+		switch {
+		case first < x.First && x.First < first+most:
+			most = x.First - first
+		case x.First <= first && first < x.End:
+			most = min(most, x.most, x.End-first)
+		}
+	}
+	b, err := s.store.ReadFrom(first, int(most))
 	if err != nil {
 		return b, false, fmt.Errorf("read batch from %d: %w", first, err)
 	}
@@ -100,32 +119,58 @@ func (s *sender) read(r wire.Range, first uint64) (wire.Batch, bool, error) {
 	if b.First < r.First || b.First+b.Count > r.End {
 		return b, false, fmt.Errorf("read batch from %d: got [%d, %d), want whole atoms within [%d, %d)", first, b.First, b.First+b.Count, r.First, r.End)
 	}
+	s.single = most == 1 || b.Count > most
 	return b, true, nil
 }
+
+// divide notes that the hub refused the batch f. It goes up again in halves; when it was one atom it cannot be divided, and
+// divide reports false.
+func (s *sender) divide(f flight) bool {
+	if f.single {
+		return false
+	}
+	s.refused = append(s.refused, suspect{f.Range, max(1, f.Len()/2)})
+	return true
+}
+
+// hold keeps r back until release.
+func (s *sender) hold(r wire.Range) {
+	for i, x := range s.held {
+		if x.End == r.First || r.End == x.First {
+			r = wire.Range{First: min(r.First, x.First), End: max(r.End, x.End)}
+			s.held = append(s.held[:i], s.held[i+1:]...)
+			break
+		}
+	}
+	s.held = append(s.held, flight{Range: r})
+}
+
+// release lets everything go again that was held.
+func (s *sender) release() { s.held = nil }
 
 // sent notes that b is in flight.
 func (s *sender) sent(b wire.Batch, now time.Time) {
 	if len(s.flights) == 0 {
 		s.since = now
 	}
-	f := flight{b.Range(), b.Count - b.Refused, b.Bytes()}
+	f := flight{b.Range(), b.Count - b.Refused, b.Bytes(), s.single}
 	s.flights = append(s.flights, f)
 	s.readings += f.readings
 	s.bytesFlying += f.bytes
 }
 
-// landed notes that the hub answered the batch of range r, and returns how many readings it held.
-func (s *sender) landed(r wire.Range) (readings uint64, ok bool) {
+// landed notes that the hub answered the batch of range r, and returns it.
+func (s *sender) landed(r wire.Range) (f flight, ok bool) {
 	for i, f := range s.flights {
 		if f.Range == r {
 			s.flights = append(s.flights[:i], s.flights[i+1:]...)
 			s.readings -= f.readings
 			s.bytesFlying -= f.bytes
 			s.since = time.Now()
-			return f.readings, true
+			return f, true
 		}
 	}
-	return 0, false
+	return flight{}, false
 }
 
 // overdue reports whether an ack is awaited for longer than limit.

@@ -21,6 +21,7 @@ func (a *atoms) Next() uint64                      { return a.borders[len(a.bord
 func (a *atoms) Pending() uint64                   { return total(a.Unacked()) }
 func (a *atoms) Changed() <-chan struct{}          { return nil }
 func (a *atoms) Series() []wire.Series             { return nil }
+func (a *atoms) SetAside(wire.Range, string) error { return nil }
 func (a *atoms) SetReceived(r wire.Received) error { return nil }
 func (a *atoms) Unacked() []wire.Range {
 	if a.Next() == 1 {
@@ -117,6 +118,56 @@ func TestSenderSendsEachReadingOnce(t *testing.T) {
 		}
 		if n := uint64(len(sent)); n != store.Next()-1 || s.readings != 0 && len(s.flights) == 0 {
 			t.Fatalf("%d sequences sent, want %d; %d in flight", n, store.Next()-1, s.readings)
+		}
+	})
+}
+
+// TestBadAtomsAreFoundAlone refuses every batch that holds a bad atom: each ends up alone, and every good one is acked.
+func TestBadAtomsAreFoundAlone(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		store := &atoms{borders: []uint64{1}}
+		bad := make(map[uint64]bool)
+		for range rapid.IntRange(1, 60).Draw(t, "atoms") {
+			if rapid.IntRange(0, 9).Draw(t, "luck") == 0 {
+				bad[store.Next()] = true
+			}
+			store.borders = append(store.borders, store.Next()+rapid.Uint64Range(1, 20).Draw(t, "atom"))
+		}
+		s := newSender(store, Options{
+			BatchReadings: rapid.IntRange(1, 300).Draw(t, "batch"), Fresh: rapid.Uint64Range(1, 600).Draw(t, "fresh"),
+			InFlight: rapid.Uint64Range(1, 300).Draw(t, "window"), InFlightBytes: 1 << 20,
+		}, 0)
+		aside, refusals := 0, 0
+		for store.Pending() > 0 {
+			b, ok, err := s.next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if ok {
+				s.sent(b, time.Time{})
+				continue
+			}
+			if len(s.flights) == 0 {
+				t.Fatalf("stuck with %v left", store.Unacked())
+			}
+			f, _ := s.landed(s.flights[rapid.IntRange(0, len(s.flights)-1).Draw(t, "which")].Range)
+			at, _ := slices.BinarySearch(store.borders, f.First)
+			end, _ := slices.BinarySearch(store.borders, f.End)
+			if !slices.ContainsFunc(store.borders[at:end], func(first uint64) bool { return bad[first] }) {
+				store.Ack(f.Range)
+				continue
+			}
+			if refusals++; s.divide(f) {
+				continue
+			}
+			if end-at != 1 {
+				t.Fatalf("%d atoms are set aside at once", end-at)
+			}
+			aside++
+			store.Ack(f.Range)
+		}
+		if aside != len(bad) || refusals > 12*len(bad) {
+			t.Fatalf("%d atoms set aside after %d refusals: want %d after at most %d", aside, refusals, len(bad), 12*len(bad))
 		}
 	})
 }

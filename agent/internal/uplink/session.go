@@ -21,6 +21,7 @@ import (
 const (
 	helloTimeout = 30 * time.Second
 	maxFlights   = 256 // batches in flight, whose acks must fit into the stream's window while nobody reads it
+	maxAside     = 8   // atoms set aside while nothing else is acked, before refusals are held to be the hub's fault
 	maxOverlaps  = 16  // in one session without an ack between, before it is given up
 )
 
@@ -266,7 +267,7 @@ func (s *session) take(m *uplinkv1.SyncResponse) error {
 		if err != nil {
 			return err
 		}
-		n, ok := s.sender.landed(a.Range)
+		f, ok := s.sender.landed(a.Range)
 		if !ok {
 			return fmt.Errorf("%w: ack of [%d, %d), which is not in flight", wire.ErrInvalid, a.Range.First, a.Range.End)
 		}
@@ -274,7 +275,11 @@ func (s *session) take(m *uplinkv1.SyncResponse) error {
 			return fmt.Errorf("note ack: %w", err)
 		}
 		s.progress, s.overlaps = true, 0
-		s.c.status.acked(n, s.c.o.Now())
+		if f.readings > 0 {
+			s.c.aside = 0
+			s.sender.release()
+		}
+		s.c.status.acked(f.readings, s.c.o.Now())
 	case *uplinkv1.SyncResponse_Overlap:
 		o, err := wire.DecodeOverlap(m.Overlap)
 		if err != nil {
@@ -290,9 +295,27 @@ func (s *session) take(m *uplinkv1.SyncResponse) error {
 		if err := s.c.o.Store.SetReceived(o.Received); err != nil {
 			return fmt.Errorf("take in what the hub has: %w", err)
 		}
+	case *uplinkv1.SyncResponse_Refusal:
+		r, err := wire.DecodeRefusal(m.Refusal)
+		if err != nil {
+			return err
+		}
+		f, ok := s.sender.landed(r.Range)
+		if !ok {
+			return fmt.Errorf("%w: refusal of [%d, %d), which is not in flight", wire.ErrInvalid, r.Range.First, r.Range.End)
+		}
+		return s.refused(f, r.Reason)
 	case *uplinkv1.SyncResponse_ReportAck:
-		if s.reported == nil || s.reported.ID != m.ReportAck.GetId() {
-			return fmt.Errorf("%w: ack of report %d, which was not sent", wire.ErrInvalid, m.ReportAck.GetId())
+		ack, err := wire.DecodeReportAck(m.ReportAck)
+		if err != nil {
+			return err
+		}
+		if s.reported == nil || s.reported.ID != ack.ID {
+			return fmt.Errorf("%w: ack of report %d, which was not sent", wire.ErrInvalid, ack.ID)
+		}
+		if ack.Refused > 0 {
+			s.c.status.unreportable(ack.Refused)
+			s.c.o.Log.Error("the hub can never store entries of a report; they stay here alone", "entries", ack.Refused, "reason", ack.Reason)
 		}
 		if err := s.c.o.Outbox.ReportAcked(*s.reported); err != nil {
 			return fmt.Errorf("note that a report arrived: %w", err)
@@ -318,6 +341,30 @@ func (s *session) take(m *uplinkv1.SyncResponse) error {
 	default:
 		// A newer hub's message of a kind that this agent does not know.
 	}
+	return nil
+}
+
+// refused divides the batch f, which the hub can never store, until what is bad is one atom, and sets that aside. When it
+// comes to that too often with nothing acked between, the fault is likely the hub's: then f is held back as it is.
+func (s *session) refused(f flight, reason string) error {
+	switch {
+	case f.readings == 0:
+		return fmt.Errorf("the hub refuses [%d, %d), which holds nothing: %s", f.First, f.End, reason)
+	case s.c.aside >= maxAside:
+		s.sender.hold(f.Range)
+		s.c.status.refusedAll(reason)
+		s.c.o.Log.Error("the hub refuses one batch after another: this one is held back until it takes another", "first", f.First, "end", f.End, "reason", reason)
+		return nil
+	case s.sender.divide(f):
+		s.c.o.Log.Warn("the hub can never store this batch: sending it in parts", "first", f.First, "end", f.End, "reason", reason)
+		return nil
+	}
+	s.c.aside++
+	if err := s.c.o.Store.SetAside(f.Range, reason); err != nil {
+		return err
+	}
+	s.c.status.setAside(f.readings)
+	s.c.o.Log.Error("readings that the hub can never store are set aside in the quarantine", "first", f.First, "end", f.End, "reason", reason)
 	return nil
 }
 

@@ -21,6 +21,8 @@ type Status struct {
 
 	Acked         uint64        // readings, since the start
 	InFlight      uint64        // readings sent and not acked
+	SetAside      uint64        // readings that the hub can never store, since the start
+	Unreportable  uint64        // entries of reports that the hub can never store, since the start
 	BytesSent     uint64        // of messages, compressed, without TLS and framing
 	BytesReceived uint64        // the same
 	ClockOffset   time.Duration // this clock minus the hub's at the last welcome
@@ -73,6 +75,27 @@ func (k *statusKeeper) acked(n uint64, now time.Time) {
 	defer k.mu.Unlock()
 	k.s.Acked += n
 	k.s.LastAck = now
+	if n > 0 {
+		k.s.LastError = ""
+	}
+}
+
+func (k *statusKeeper) setAside(n uint64) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.s.SetAside += n
+}
+
+func (k *statusKeeper) unreportable(n uint32) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.s.Unreportable += uint64(n)
+}
+
+func (k *statusKeeper) refusedAll(reason string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.s.LastError = "the hub refuses one batch after another: " + reason
 }
 
 func (k *statusKeeper) inFlight(n uint64) {

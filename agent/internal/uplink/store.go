@@ -19,6 +19,9 @@ type Store interface {
 	ReadFrom(first uint64, most int) (wire.Batch, error)
 	// Ack notes that the hub has committed r, which then may be forgotten.
 	Ack(r wire.Range) error
+	// SetAside keeps r, one atom, out of the hub's way for good: its bytes stay here, in the quarantine with the reason, and
+	// ReadFrom gives r as refused. It must be durable on return.
+	SetAside(r wire.Range, why string) error
 	// SetReceived replaces what is known to be acked.
 	SetReceived(r wire.Received) error
 	// Changed receives, some time after the last receive, when something was appended.
