@@ -26,6 +26,7 @@ type Config struct {
 	Points     []Point       `yaml:"points"` // only points that differ from the defaults need an entry
 	Forecast   Forecast      `yaml:"forecast"`
 	Hub        Hub           `yaml:"hub"`
+	Clock      Clock         `yaml:"clock"`
 	HTTP       HTTP          `yaml:"http"`
 	Log        Log           `yaml:"log"`
 }
@@ -93,6 +94,13 @@ type Forecast struct {
 // Hub is where readings go.
 type Hub struct {
 	Address string `yaml:"address"` // host:port; empty to run without a hub
+}
+
+// Clock is for tests of whole agents; nobody else needs it.
+type Clock struct {
+	// OffsetFile holds a duration, as "-48h", by which the wall clock is made to stand off. It is read over and over, so that
+	// a test can make the clock jump.
+	OffsetFile string `yaml:"offset_file"`
 }
 
 // HTTP is the agent's local interface.
