@@ -197,7 +197,7 @@ func (d *decoder) series(point string, register meter.Register, p topic.Payload)
 	case err == nil:
 		return id, nil
 	case errors.Is(err, store.ErrTooManySeries):
-		return 0, &topic.Error{Reason: meter.UnknownTopic, Detail: err.Error()}
+		return 0, &topic.Error{Reason: meter.TooManySeries, Detail: err.Error()}
 	}
 	return 0, &topic.Error{Reason: meter.BadMeter, Detail: err.Error()}
 }

@@ -201,8 +201,8 @@ func TestManyUnknownPointsAreBounded(t *testing.T) {
 		ms = append(ms, message{topic: fmt.Sprintf("fluxora/v1/home/reading/p%d/energy-import", i), payload: `{"t":"2026-03-01T11:00:00Z","v":1}`})
 	}
 	x.feed(ms...)
-	if s := x.in.Stats(); s.Readings != 50 || s.Refused[meter.UnknownTopic] != n-50 {
-		t.Errorf("%d stored, %d refused, want 50 and %d", s.Readings, s.Refused[meter.UnknownTopic], n-50)
+	if s := x.in.Stats(); s.Readings != 50 || s.Refused[meter.TooManySeries] != n-50 {
+		t.Errorf("%d stored, %d refused, want 50 and %d", s.Readings, s.Refused[meter.TooManySeries], n-50)
 	}
 	if got := len(x.store.Series()); got != 50 {
 		t.Errorf("%d series, want 50", got)

@@ -153,6 +153,17 @@ func read[T any](t testing.TB, srv *httptest.Server, token, path string) T {
 func TestHappyPaths(t *testing.T) {
 	s := storetest.Open(t)
 	v := newTenant(t, s, "alpha")
+	// An import is a sender to the store and no agent to people.
+	all, err := s.SiteRows(t.Context(), v.org, "", 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.PutImporter(t.Context(), v.org, all[0].ID); err != nil {
+		t.Fatal(err)
+	}
+	if f, err := s.Fleet(t.Context()); err != nil || f.Agents != 1 {
+		t.Errorf("%d agents in the fleet, %v: want 1", f.Agents, err)
+	}
 	srv := serve(t, s, nil)
 
 	sites := read[api.Sites](t, srv, v.token, "/v1/sites")

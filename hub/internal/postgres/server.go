@@ -347,17 +347,24 @@ func (o *output) Write(b []byte) (int, error) {
 			break
 		}
 		o.part = append(o.part[:0], rest...)
-		level := slog.LevelDebug
-		for _, p := range []string{"FATAL:", "PANIC:", "could not", "initdb: error:"} {
-			if strings.Contains(line, p) {
-				level = slog.LevelWarn
-			}
-		}
-		o.log.Log(context.Background(), level, "postgres: "+line)
+		o.log.Log(context.Background(), levelOf(line), "postgres: "+line)
 		o.last = append(o.last, line)
 		o.last = o.last[max(0, len(o.last)-20):]
 	}
 	return len(b), nil
+}
+
+// levelOf returns how much a line of the server matters. What it says to connections while it comes up or goes down in
+// order is FATAL to it and nothing to people.
+func levelOf(line string) slog.Level {
+	contains := func(s string) bool { return strings.Contains(line, s) }
+	switch {
+	case slices.ContainsFunc([]string{"due to administrator command", "the database system is starting up", "the database system is shutting down"}, contains):
+		return slog.LevelDebug
+	case slices.ContainsFunc([]string{"FATAL:", "PANIC:", "could not", "initdb: error:"}, contains):
+		return slog.LevelWarn
+	}
+	return slog.LevelDebug
 }
 
 func (o *output) contains(s string) bool {

@@ -1,10 +1,12 @@
 package postgres_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -61,7 +63,15 @@ func exec(t *testing.T, url, sql string) {
 
 func TestLifeOfACluster(t *testing.T) {
 	dir := tempDir(t)
-	s := start(t, dir)
+	var log bytes.Buffer
+	s, err := postgres.Start(t.Context(), postgres.Options{Dir: dir, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	if errors.Is(err, postgres.ErrNoBinaries) {
+		t.Skipf("skipped: %v", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Stop() })
 	if got := query(t, s.URL(), `select current_user || ' ' || current_setting('listen_addresses') || current_setting('is_superuser')`); got != "fluxora off" {
 		t.Errorf("user, addresses, superuser = %q, want \"fluxora off\"", got)
 	}
@@ -82,7 +92,6 @@ func TestLifeOfACluster(t *testing.T) {
 	if _, err := conn.Exec(t.Context(), `create table kept (n int); insert into kept values (1)`); err != nil {
 		t.Fatal(err)
 	}
-	conn.Close(t.Context())
 
 	if _, err := postgres.Start(t.Context(), postgres.Options{Dir: dir}); !errors.Is(err, postgres.ErrInUse) {
 		t.Errorf("second server on the directory: error %v, want ErrInUse", err)
@@ -91,6 +100,10 @@ func TestLifeOfACluster(t *testing.T) {
 		t.Fatalf("Stop: %v", err)
 	}
 	s.Stop()
+	conn.Close(t.Context()) // it was open while the server stopped, which is no cause for alarm
+	if strings.Contains(log.String(), "level=WARN") {
+		t.Errorf("an orderly life is logged as %s", log.String())
+	}
 
 	// A server that is killed leaves postmaster.pid behind; its number may belong to anybody by now.
 	s = start(t, dir)

@@ -26,7 +26,7 @@ type SiteRow struct {
 func (s *Store) SiteRows(ctx context.Context, org uuid.UUID, after string, limit int) ([]SiteRow, error) {
 	rows, err := s.pool.Query(ctx, `select s.site_id, s.name, s.zone, coalesce(s.country, ''), s.resolution_ms, s.horizon, s.levels,
 			(select count(*) from point p where p.org_id = s.org_id and p.site_id = s.site_id)::int,
-			(select count(*) from agent a where a.org_id = s.org_id and a.site_id = s.site_id and a.revoked_at is null)::int
+			(select count(*) from agent a where a.org_id = s.org_id and a.site_id = s.site_id and a.revoked_at is null and a.source = 'uplink')::int
 		from site s where s.org_id = $1 and s.name > $2 order by s.name limit $3`, org, after, limit)
 	if err != nil {
 		return nil, fmt.Errorf("list sites: %w", err)
@@ -60,7 +60,8 @@ type AgentRow struct {
 	LastMs     *int64 // newest reading of its site, ms since 1970
 }
 
-// AgentRows returns at most limit agents of an organisation whose ids come after the given one.
+// AgentRows returns at most limit agents of an organisation whose ids come after the given one. The senders that stand for
+// imports are none.
 func (s *Store) AgentRows(ctx context.Context, org, after uuid.UUID, limit int) ([]AgentRow, error) {
 	rows, err := s.pool.Query(ctx, `select a.agent_id, coalesce(s.name, ''), a.version, a.enrolled_at, a.seen_at, a.revoked_at, a.pending, a.clock_ms,
 			coalesce((select sum(upper(r) - lower(r)) from agent_epoch e, unnest(e.received) r
@@ -73,7 +74,7 @@ func (s *Store) AgentRows(ctx context.Context, org, after uuid.UUID, limit int) 
 		left join lateral (select model_id, state from agent_model am
 			where am.org_id = a.org_id and am.agent_id = a.agent_id
 			order by (state = 'active') desc, changed_at desc limit 1) m on true
-		where a.org_id = $1 and a.agent_id > $2 order by a.agent_id limit $3`, org, after, limit)
+		where a.org_id = $1 and a.agent_id > $2 and a.source = 'uplink' order by a.agent_id limit $3`, org, after, limit)
 	if err != nil {
 		return nil, fmt.Errorf("list agents: %w", err)
 	}

@@ -42,7 +42,7 @@ func (s *Store) Fleet(ctx context.Context) (Fleet, error) {
 		from site_derived d join batch b on b.org_id = d.org_id and b.site_id = d.site_id and b.arrival > d.derived`).
 		QueryRow(func(r pgx.Row) error { return r.Scan(&f.Underived, &lag) })
 	ask.Queue(`select count(*), count(*) filter (where revoked_at is not null), coalesce(sum(pending) filter (where revoked_at is null), 0)::bigint,
-			count(*) filter (where revoked_at is null and coalesce(seen_at, enrolled_at) < now() - interval '1 hour') from agent`).
+			count(*) filter (where revoked_at is null and coalesce(seen_at, enrolled_at) < now() - interval '1 hour') from agent where source = 'uplink'`).
 		QueryRow(func(r pgx.Row) error { return r.Scan(&f.Agents, &f.Revoked, &f.Backlog, &f.Silent) })
 	ask.Queue(`select reason, count(*) from quarantine group by reason`).Query(countInto(f.Quarantined))
 	ask.Queue(`select state, count(*) from model group by state`).Query(countInto(f.Models))
