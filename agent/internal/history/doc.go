@@ -11,8 +11,8 @@
 // # Invariants
 //
 //   - The intervals of a stream equal interval.Rebuild over all its readings in the order of their instants, as far as the
-//     log reaches back. Among readings of one series at one instant the first to arrive counts; among several series, the
-//     one with the lowest number.
+//     log reaches back. Among readings of one series at one instant the last to arrive counts, as at the hub: it corrects
+//     the others. Among several series, the one with the lowest number.
 //   - Fold states, intervals and the sequence up to which both hold every reading are written in one transaction. After a
 //     crash the log is applied from that sequence on, which gives the same again.
 //   - Nothing is announced that is not so yet: an origin is announced after the intervals before it can be read.

@@ -102,7 +102,10 @@ func oracle(t fatal, all []meter.Reading, series map[meter.SeriesID]meter.Series
 		return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.Series, b.Series))
 	})
 	var samples []interval.Sample
-	for _, r := range sorted {
+	for i, r := range sorted {
+		if i+1 < len(sorted) && sorted[i+1].At == r.At && sorted[i+1].Series == r.Series {
+			continue // corrected
+		}
 		s := series[r.Series]
 		samples = append(samples, interval.Sample{At: r.At, Value: r.Value, Quality: r.Quality, Kind: s.Kind, Modulus: s.Modulus, Meter: uint32(r.Series)})
 	}
@@ -338,5 +341,40 @@ func TestChangedResolutionRebuilds(t *testing.T) {
 	want := oracle(t, rs, map[meter.SeriesID]meter.Series{id: {Kind: meter.Counter}}, time.Hour)
 	if d := gocmp.Diff(want, b.intervals(t)); d != "" {
 		t.Error(d)
+	}
+}
+
+// TestCorrectedReadingCounts is a fault of the campaign's first round: the hub took the corrected value of an instant, the
+// agent stayed with the first one, and their intervals differed.
+func TestCorrectedReadingCounts(t *testing.T) {
+	for _, name := range []string{"newest", "older"} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			id := b.series(t, meter.Series{Kind: meter.Counter})
+			at, step := meter.MillisOf(noon.Add(-24*time.Hour)), b.config.Resolution
+			rs := []meter.Reading{
+				{Series: id, At: at, Value: 10_000_000},
+				{Series: id, At: at.Add(step), Value: 11_000_000},
+				{Series: id, At: at.Add(2 * step), Value: 12_000_000},
+			}
+			b.append(t, rs...)
+			b.intervals(t)
+			corrected := rs[2]
+			if name == "older" {
+				corrected = rs[1]
+			}
+			corrected.Value += 500_000
+			b.append(t, corrected)
+			b.append(t, meter.Reading{Series: id, At: at.Add(3 * step), Value: 13_000_000})
+
+			want := map[string][]meter.WattHours{"newest": {1000, 1500, 500}, "older": {1500, 500, 1000}}[name]
+			var have []meter.WattHours
+			for _, i := range b.intervals(t) {
+				have = append(have, i.Energy)
+			}
+			if !slices.Equal(have, want) {
+				t.Errorf("intervals have %v Wh: want %v", have, want)
+			}
+		})
 	}
 }

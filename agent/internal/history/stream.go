@@ -83,20 +83,35 @@ func inOrder(samples []interval.Sample) {
 	})
 }
 
+// effective keeps, of samples in order, the last of each series and instant: a later one corrects an earlier one.
+func effective(samples []interval.Sample) []interval.Sample {
+	kept := samples[:0]
+	for _, n := range samples {
+		if i := len(kept) - 1; i >= 0 && kept[i].At == n.At && kept[i].Meter == n.Meter {
+			kept[i] = n
+			continue
+		}
+		kept = append(kept, n)
+	}
+	return kept
+}
+
 // take adds readings that follow one another in the log.
 func (h *History) take(s *stream, samples []interval.Sample) error {
 	inOrder(samples)
 	for _, n := range samples {
+		r := meter.Reading{Series: meter.SeriesID(n.Meter), At: n.At, Value: n.Value, Quality: n.Quality}
+		repeat := s.Seen > 0 && r == s.Last
 		if s.Seen++; s.Seen == 1 || n.At < s.First {
 			s.First = n.At
 		}
 		if n.At >= s.Last.At || s.Seen == 1 {
-			s.Last = meter.Reading{Series: meter.SeriesID(n.Meter), At: n.At, Value: n.Value, Quality: n.Quality}
+			s.Last = r
 		}
 		s.dirty = true
-		// Of two series at one instant the lower one counts, so only that is late there.
+		// Of two series at one instant the lower one counts, and of one series the last to arrive.
 		at, started := s.state.At()
-		if started && (n.At < at || n.At == at && n.Meter < s.Meter) {
+		if started && (n.At < at || n.At == at && n.Meter <= s.Meter && !repeat) {
 			s.Lates++
 			if s.Late == 0 || n.At < s.Late {
 				s.Late = n.At
@@ -259,7 +274,7 @@ func (h *History) scan(s *stream, from meter.Millis) (samples []interval.Sample,
 		}
 	}
 	inOrder(samples)
-	return samples, nil
+	return effective(samples), nil
 }
 
 // entries returns what of a stream is to be written.
