@@ -27,7 +27,7 @@ func (d *Deriver) derive(tx *store.SiteTx) error {
 	if err != nil {
 		return err
 	}
-	p := store.Progress{Through: batches[len(batches)-1].Arrival}
+	p := store.Progress{Through: batches[len(batches)-1].Arrival, Accounts: map[store.AccountKey]*store.Account{}}
 	incoming := map[uuid.UUID]*arrival{}
 	for _, b := range batches {
 		p.Readings += b.Readings
@@ -56,6 +56,9 @@ func (d *Deriver) derive(tx *store.SiteTx) error {
 		fold, known := folds[k]
 		s := stream{tx: tx, key: k, fold: fold, known: known, all: siblings(registers, k), fresh: map[uuid.UUID][]meter.Reading{}}
 		slices.SortFunc(streams[k], func(a, b store.RegisterInfo) int { return cmp.Compare(a.Number, b.Number) })
+		if err := s.prepare(streams[k], incoming); err != nil {
+			return err
+		}
 		for _, r := range streams[k] {
 			if err := s.take(r.ID, incoming[r.ID], &p); err != nil {
 				return err
@@ -88,6 +91,7 @@ type arrival struct {
 	readings []meter.Reading
 	ends     []int       // of each batch's readings in readings
 	received []time.Time // of each batch
+	from     []store.Source
 }
 
 // gather adds the readings of b to into.
@@ -104,6 +108,7 @@ func gather(into map[uuid.UUID]*arrival, b store.RawBatch) error {
 		}
 		a.ends = append(a.ends, len(a.readings))
 		a.received = append(a.received, b.ReceivedAt)
+		a.from = append(a.from, b.Source)
 	}
 	return nil
 }
@@ -116,8 +121,16 @@ func (s *stream) take(register uuid.UUID, a *arrival, p *store.Progress) error {
 		low, high = min(low, r.At), max(high, r.At)
 		inOrder = inOrder && (i == 0 || a.readings[i-1].At < r.At)
 	}
+	count := tally{into: p.Accounts, stream: s.key}
 	isNew := !s.known || low > s.fold.Last
 	if isNew && inOrder {
+		batch := 0
+		for i, r := range a.readings {
+			for i >= a.ends[batch] {
+				batch++
+			}
+			count.of(a.from[batch], r.At).Received++
+		}
 		s.fresh[register] = a.readings
 		s.touch(low, high)
 		return nil
@@ -140,11 +153,17 @@ func (s *stream) take(register uuid.UUID, a *arrival, p *store.Progress) error {
 			batch++
 		}
 		before, ok := held[r.At]
+		account := count.of(a.from[batch], r.At)
+		account.Received++
 		switch {
 		case ok && before == r:
-			p.Duplicates++
+			account.Duplicates++
+			if a.from[batch].Resend == (uuid.UUID{}) { // what was asked for again is no surprise
+				p.Duplicates++
+			}
 			continue
 		case ok:
+			account.Corrections++
 			p.Corrections = append(p.Corrections, store.Correction{Register: register, Before: before, After: r, RecordedAt: a.received[batch]})
 		}
 		held[r.At], changed[r.At] = r, r

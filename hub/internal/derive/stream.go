@@ -52,6 +52,9 @@ func (s *stream) foldOn() error {
 		return s.refold()
 	}
 	samples := s.samples(s.fresh)
+	if len(samples) == 0 {
+		return nil
+	}
 	w := store.Rewrite{From: samples[0].At.Floor(s.tx.Resolution), To: math.MaxInt64, After: math.MinInt64, Til: math.MaxInt64}
 	if open, ok := s.fold.State.Open(); ok {
 		w.From, w.After = open, last

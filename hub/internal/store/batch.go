@@ -148,19 +148,8 @@ func checkBatch(b wire.Batch) (summary, error) {
 	if len(b.Blocks) > maxBlocks {
 		return sum, fmt.Errorf("%w: %d blocks: want at most %d", ErrCorrupt, len(b.Blocks), maxBlocks)
 	}
-	var rs []meter.Reading
-	for _, x := range b.Blocks {
-		var err error
-		if rs, err = chunk.Decode(rs[:0], x.Chunk, x.Series); err != nil {
-			return sum, fmt.Errorf("%w: series %d: %w", ErrCorrupt, x.Series, err)
-		}
-		for _, r := range rs {
-			if r.At < 0 || r.At > maxInstant || r.Value > maxValue || r.Value < -maxValue {
-				return sum, fmt.Errorf("%w: series %d: value %d at %d ms: want instants from 1970 to 2200 and values within ±10^18", ErrCorrupt, x.Series, r.Value, int64(r.At))
-			}
-			sum.min, sum.max = min(sum.min, r.At), max(sum.max, r.At)
-		}
-		sum.readings += int64(len(rs))
+	if err := sum.add(b.Blocks); err != nil {
+		return sum, err
 	}
 	if uint64(sum.readings)+b.Refused != b.Count {
 		return sum, fmt.Errorf("%w: %d readings and %d refused: want %d together", ErrCorrupt, sum.readings, b.Refused, b.Count)
@@ -169,6 +158,25 @@ func checkBatch(b wire.Batch) (summary, error) {
 		sum.min, sum.max = 0, -1
 	}
 	return sum, nil
+}
+
+// add takes blocks into the summary, decoding every one of them.
+func (sum *summary) add(blocks []wire.Block) error {
+	var rs []meter.Reading
+	for _, x := range blocks {
+		var err error
+		if rs, err = chunk.Decode(rs[:0], x.Chunk, x.Series); err != nil {
+			return fmt.Errorf("%w: series %d: %w", ErrCorrupt, x.Series, err)
+		}
+		for _, r := range rs {
+			if r.At < 0 || r.At > maxInstant || r.Value > maxValue || r.Value < -maxValue {
+				return fmt.Errorf("%w: series %d: value %d at %d ms: want instants from 1970 to 2200 and values within ±10^18", ErrCorrupt, x.Series, r.Value, int64(r.At))
+			}
+			sum.min, sum.max = min(sum.min, r.At), max(sum.max, r.At)
+		}
+		sum.readings += int64(len(rs))
+	}
+	return nil
 }
 
 // wake tells the deriver of this process that something arrived. It never blocks.

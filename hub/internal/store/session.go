@@ -26,8 +26,10 @@ func (s *Store) OpenSession(ctx context.Context, org, agent uuid.UUID, h wire.He
 		if tag.RowsAffected() == 0 {
 			return fmt.Errorf("agent %s: %w", agent, ErrNotFound)
 		}
-		_, err = tx.Exec(ctx, `insert into agent_epoch (org_id, agent_id, epoch) values ($1, $2, $3) on conflict do nothing`,
-			org, agent, int64(h.Epoch))
+		_, err = tx.Exec(ctx, `
+			insert into agent_epoch (org_id, agent_id, epoch, next) values ($1, $2, $3, $4)
+			on conflict (org_id, agent_id, epoch) do update set next = greatest(agent_epoch.next, excluded.next)`,
+			org, agent, int64(h.Epoch), int64(h.Next))
 		if err != nil {
 			return err
 		}

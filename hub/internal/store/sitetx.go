@@ -122,6 +122,7 @@ type RawBatch struct {
 	Readings   int64
 	Registers  []uuid.UUID // of Bodies
 	Bodies     [][]byte
+	Source
 }
 
 // Pending returns the batches that come next, in order of arrival: at least one, if there is one, and no more once they hold
@@ -137,7 +138,7 @@ func (t *SiteTx) Unmerged(most int64) ([]RawBatch, error) {
 
 func (t *SiteTx) batches(after, last, most int64) ([]RawBatch, error) {
 	rows, err := t.tx.Query(t.ctx, `
-		select b.arrival, b.received_at, b.readings, b.registers, b.bodies
+		select b.arrival, b.received_at, b.readings, b.registers, b.bodies, b.agent_id, b.epoch, b.resend_id
 		from (select arrival, sum(readings) over (order by arrival) - readings as before
 		      from batch where org_id = $1 and site_id = $2 and arrival > $3 and arrival <= $4
 		      order by arrival limit 5000) n
@@ -146,7 +147,17 @@ func (t *SiteTx) batches(after, last, most int64) ([]RawBatch, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read batches: %w", err)
 	}
-	out, err := pgx.CollectRows(rows, pgx.RowToStructByPos[RawBatch])
+	out, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (RawBatch, error) {
+		var b RawBatch
+		var epoch int64
+		var resend *uuid.UUID
+		err := row.Scan(&b.Arrival, &b.ReceivedAt, &b.Readings, &b.Registers, &b.Bodies, &b.Agent, &epoch, &resend)
+		b.Epoch = uint64(epoch)
+		if resend != nil {
+			b.Resend = *resend
+		}
+		return b, err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("read batches: %w", err)
 	}
@@ -189,6 +200,7 @@ type Progress struct {
 	Readings    int64
 	Duplicates  int64
 	Corrections []Correction
+	Accounts    map[AccountKey]*Account
 }
 
 // Advance notes that the batches up to p.Through are derived.
@@ -203,6 +215,9 @@ func (t *SiteTx) Advance(p Progress) error {
 	}, pgx.CopyFromRows(rows))
 	if err != nil {
 		return fmt.Errorf("put corrections: %w", err)
+	}
+	if err := t.book(p.Accounts); err != nil {
+		return err
 	}
 	_, err = t.tx.Exec(t.ctx, `
 		update site_derived set derived = $3, readings = readings + $4, unmerged = unmerged + $4, duplicates = duplicates + $5,

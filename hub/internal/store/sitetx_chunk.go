@@ -44,6 +44,24 @@ func (t *SiteTx) Held(register uuid.UUID, from, to meter.Millis) ([]meter.Readin
 	return Effective(out), nil
 }
 
+// Extent returns the first and last instant held of a register, as far as it is derived.
+func (t *SiteTx) Extent(register uuid.UUID) (first, last meter.Millis, ok bool, err error) {
+	var low, high *int64
+	err = t.tx.QueryRow(t.ctx, `
+		select min(t_min), max(t_max) from (
+			select t_min, t_max from chunk where org_id = $1 and register_id = $3
+			union all
+			select t_min, t_max from batch where org_id = $1 and site_id = $2 and arrival <= $4 and $3 = any(registers)) h`,
+		t.Org, t.Site, register, t.derived).Scan(&low, &high)
+	if err != nil {
+		return 0, 0, false, fmt.Errorf("extent of register %s: %w", register, err)
+	}
+	if low == nil {
+		return 0, 0, false, nil
+	}
+	return meter.Millis(*low), meter.Millis(*high), true, nil
+}
+
 // Effective sorts readings, given in order of arrival, by time, and keeps the last one of every instant. It works in place.
 func Effective(rs []meter.Reading) []meter.Reading {
 	slices.SortStableFunc(rs, func(a, b meter.Reading) int { return cmp.Compare(a.At, b.At) })
