@@ -42,6 +42,9 @@ const (
 // Epoch is the start of 2020: what lies before was told by a clock that was not set.
 var Epoch = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
 
+// Near is how far the clocks of one machine may seem apart, since messages take their time.
+const Near = nearby
+
 // Clock tells the time. Its methods may be called concurrently.
 type Clock struct {
 	src     Source
@@ -78,6 +81,9 @@ type Moment struct {
 	Since time.Duration // since boot
 	Wall  meter.Millis  // by the wall clock, be it right or wrong
 	Now   meter.Millis  // the best that is known; when unset, no more than a bound from below
+	// Shift is what to add to an instant before Epoch that this machine's clock gave earlier in this boot; 0 when there was no
+	// such time, or the time is not known.
+	Shift meter.Millis
 }
 
 // Astray reports whether the wall clock is not to be believed.
@@ -106,7 +112,11 @@ func (c *Clock) Moment() Moment {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	wall, boot := c.look()
-	return Moment{Trust: c.trust, Since: boot, Wall: meter.MillisOf(wall), Now: meter.MillisOf(c.now(wall, boot))}
+	m := Moment{Trust: c.trust, Since: boot, Wall: meter.MillisOf(wall), Now: meter.MillisOf(c.now(wall, boot))}
+	if b := c.record.boot(c.src.ID); c.trust == Right && b != nil && b.Wrong != nil {
+		m.Shift = meter.MillisOf(c.start) - *b.Wrong
+	}
+	return m
 }
 
 // Changed receives when the trust changed since it was last received from.
@@ -150,6 +160,10 @@ func (c *Clock) look() (wall time.Time, boot time.Duration) {
 	switch {
 	case !c.open:
 	case c.trust == Unset:
+		if b := c.record.boot(c.src.ID); b != nil && wall.Before(Epoch) {
+			wrong := meter.MillisOf(c.wall)
+			b.Wrong = &wrong
+		}
 		if c.plausible(wall, boot) {
 			c.believe(c.wall, boot, "the wall clock is plausible")
 		}

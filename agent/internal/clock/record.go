@@ -21,6 +21,7 @@ type bootRecord struct {
 	ID      string
 	Start   meter.Millis  // 0 while it is not known
 	Ran     time.Duration // at least, when Start was not known
+	Wrong   *meter.Millis // start by the wall clock while that stood before Epoch; nil when it never did
 	Good    meter.Millis  // the last good time before it; 0 when there was none
 	Unknown bool          // it will never be known
 	Before  meter.Millis  // then: it began before that

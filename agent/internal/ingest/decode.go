@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"time"
 
 	"fluxora.dev/agent/internal/config"
 	"fluxora.dev/agent/internal/mqtt"
@@ -127,7 +126,7 @@ func (d *decoder) point(name string) string {
 }
 
 // decode returns the readings of a message. The slice lives until the next call.
-func (d *decoder) decode(m mqtt.Message, now time.Time) (rs []decodedReading, unrelated bool, err error) {
+func (d *decoder) decode(m mqtt.Message, now meter.Millis) (rs []decodedReading, unrelated bool, err error) {
 	r := d.route(m.Topic)
 	if r.err != nil {
 		return nil, false, r.err
@@ -160,7 +159,7 @@ func sameSeries(a, b topic.Payload) bool {
 }
 
 // decodeMapped reads a message by every mapping that its topic fits. One bad value refuses the message.
-func (d *decoder) decodeMapped(r *route, m mqtt.Message, now time.Time) ([]decodedReading, bool, error) {
+func (d *decoder) decodeMapped(r *route, m mqtt.Message, now meter.Millis) ([]decodedReading, bool, error) {
 	doc := &document{payload: m.Payload}
 	for _, x := range r.mapped {
 		if x.err != nil {
@@ -174,7 +173,7 @@ func (d *decoder) decodeMapped(r *route, m mqtt.Message, now time.Time) ([]decod
 			continue
 		}
 		if !timed {
-			p.At = meter.MillisOf(now)
+			p.At = now
 		}
 		id, err := d.series(x.point, x.register.Name, p)
 		if err != nil {
@@ -203,45 +202,62 @@ func (d *decoder) series(point string, register meter.Register, p topic.Payload)
 }
 
 // firstBelievable is the start of 2020: what lies before was sent by a clock that was not set.
-const firstBelievable meter.Millis = 1_577_836_800_000
+const firstBelievable meter.Millis = 1_577_836_800_000 // clock.Epoch
 
-// check returns why a reading is not believed, nil if it is.
-func (d *decoder) check(r decodedReading, now time.Time) *topic.Error {
-	l, here := d.c.Limits, meter.MillisOf(now)
-	refuse := func(reason meter.Reason, format string, args ...any) *topic.Error {
-		return &topic.Error{Reason: reason, Detail: fmt.Sprintf(format, args...)}
-	}
-	if r.At < firstBelievable {
-		return refuse(meter.UnsetClock, "instant %s: the clock that stamped it was not set", r.At)
-	}
-	// An agent whose own clock is not set cannot judge another's.
-	if here >= firstBelievable {
-		if r.At > here.Add(l.Future) {
-			return refuse(meter.Future, "instant %s is ahead of the agent's clock %s by more than %s", r.At, here, l.Future)
-		}
-		if r.At < here.Add(-l.Oldest) {
-			return refuse(meter.TooOld, "instant %s is more than %s ago", r.At, l.Oldest)
-		}
-	}
-	most := l.MaxKWh * 1e6
-	if r.Kind == meter.Power {
-		most = l.MaxWatts * 1e3
-	}
-	switch v := float64(r.Value); {
-	case v > most || v < -most:
-		return refuse(meter.Absurd, "value %g is beyond %g, in thousandths of the base unit", v, most)
-	case v < 0 && r.Kind != meter.Power:
-		return refuse(meter.Absurd, "value %g: energy is never negative; export has a register of its own", v)
+// refusal is a reason with its words.
+func refusal(reason meter.Reason, format string, args ...any) *topic.Error {
+	return &topic.Error{Reason: reason, Detail: fmt.Sprintf(format, args...)}
+}
+
+// checkTime returns why a reading's instant is not believed, nil if it is. Here is the time; 0 when it is not known, since an agent
+// whose own clock is not set cannot judge another's.
+func (d *decoder) checkTime(r decodedReading, here meter.Millis) *topic.Error {
+	l := d.c.Limits
+	switch {
+	case r.At < firstBelievable:
+		return refusal(meter.UnsetClock, "instant %s: the clock that stamped it was not set", r.At)
+	case here < firstBelievable:
+	case r.At > here.Add(l.Future):
+		return refusal(meter.Future, "instant %s is ahead of the agent's clock %s by more than %s", r.At, here, l.Future)
+	case r.At < here.Add(-l.Oldest):
+		return refusal(meter.TooOld, "instant %s is more than %s ago", r.At, l.Oldest)
 	}
 	return nil
 }
 
-// encode returns readings as a native payload, for the quarantine; only as many as fit.
-func encode(ds []decodedReading) []byte {
-	const fit = 40 // at least this many bytes each
+// checkValue returns why a reading's value is not believed, nil if it is.
+func (d *decoder) checkValue(r decodedReading) *topic.Error {
+	most := d.c.Limits.MaxKWh * 1e6
+	if r.Kind == meter.Power {
+		most = d.c.Limits.MaxWatts * 1e3
+	}
+	switch v := float64(r.Value); {
+	case v > most || v < -most:
+		return refusal(meter.Absurd, "value %g is beyond %g, in thousandths of the base unit", v, most)
+	case v < 0 && r.Kind != meter.Power:
+		return refusal(meter.Absurd, "value %g: energy is never negative; export has a register of its own", v)
+	}
+	return nil
+}
+
+// parts returns readings as native payloads that each fit the quarantine, with how many readings each holds.
+func parts(ds []decodedReading) (payloads [][]byte, counts []int) {
 	var ps []topic.Payload
-	for _, d := range ds[:min(len(ds), store.MaxQuarantinedPayload/fit)] {
+	size := 2
+	flush := func() {
+		if len(ps) > 0 {
+			payloads, counts = append(payloads, topic.EncodeReadings(nil, ps, "")), append(counts, len(ps))
+		}
+		ps, size = ps[:0], 2
+	}
+	for _, d := range ds {
+		n := len(topic.EncodeReadings(nil, []topic.Payload{d.Payload}, "")) + 1
+		if size += n; size > store.MaxQuarantinedPayload {
+			flush()
+			size += n
+		}
 		ps = append(ps, d.Payload)
 	}
-	return topic.EncodeReadings(nil, ps, "")
+	flush()
+	return payloads, counts
 }

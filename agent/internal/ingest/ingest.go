@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"fluxora.dev/agent/internal/clock"
 	"fluxora.dev/agent/internal/config"
 	"fluxora.dev/agent/internal/mqtt"
 	"fluxora.dev/agent/internal/store"
@@ -27,12 +28,16 @@ type Log interface {
 	Scan(series meter.SeriesID, from, to meter.Millis, fn func(meter.Reading) error) error
 	Next() uint64
 	Readings(from uint64, atLeast int) (rs []meter.Reading, next uint64, err error)
+	LookupSeries(meter.SeriesID) (meter.Series, bool)
+	Put(name string, value []byte) error // durable on return
+	Value(name string) ([]byte, error)
 }
 
 // Options are the settings of an Ingest.
 type Options struct {
 	Config config.Config
 	Now    func() time.Time
+	Clock  *clock.Clock // how far Now may be believed; when nil, it is
 	Log    *slog.Logger
 }
 
@@ -41,6 +46,8 @@ type Stats struct {
 	Messages   uint64
 	Readings   uint64 // stored
 	Repeats    uint64 // readings that were there already
+	Held       uint64 // readings that wait, durably, for the time to be known
+	Redated    uint64 // readings whose instant was put right, of those stored
 	Unrelated  uint64 // messages of presets without a value
 	Refused    map[meter.Reason]uint64
 	Commits    uint64
@@ -67,6 +74,7 @@ type Ingest struct {
 	stats Stats
 
 	// Owned by Run.
+	holding holding
 	repeats *repeats
 	newest  map[meter.SeriesID]meter.Millis
 	pipe    pipe
@@ -80,6 +88,9 @@ func New(log Log, o Options) (*Ingest, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	if o.Clock == nil {
+		o.Clock = clock.Fixed(o.Now)
+	}
 	d, err := newDecoder(o.Config, log)
 	if err != nil {
 		return nil, fmt.Errorf("ingest: %w", err)
@@ -92,6 +103,10 @@ func New(log Log, o Options) (*Ingest, error) {
 	if err := in.remember(); err != nil {
 		return nil, fmt.Errorf("ingest: %w", err)
 	}
+	if in.holding, err = openHolding(log, o.Clock.Boot(), int(o.Config.Store.MaxBytes/16)); err != nil {
+		return nil, fmt.Errorf("ingest: %w", err)
+	}
+	in.stats.Held = in.holding.readings
 	return in, nil
 }
 
@@ -152,6 +167,7 @@ func (in *Ingest) Take(ctx context.Context, m mqtt.Message) {
 type group struct {
 	messages []mqtt.Message
 	readings []meter.Reading
+	held     []heldReading
 	refused  []store.Quarantined
 	size     int
 	began    time.Time // when its first message came
@@ -162,15 +178,22 @@ type group struct {
 func (in *Ingest) Run(ctx context.Context) error {
 	g := in.newGroup()
 	var committing chan struct{} // closed when the commit at work is done; nil without one
+	due := true                  // what is held may have an instant now
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
 		var expired <-chan time.Time
+		if due && committing == nil {
+			if due = false; in.holding.any() {
+				committing = make(chan struct{})
+				go in.release(ctx, committing)
+			}
+		}
 		if len(g.messages) > 0 {
-			due := committing == nil && (in.pipe.full(len(g.messages)) || len(g.readings) >= maxGroup || g.size >= maxGroupSize)
+			full := committing == nil && (in.pipe.full(len(g.messages)) || g.len() >= maxGroup || g.size >= maxGroupSize)
 			left := in.o.Config.Store.CommitWindow - time.Since(g.began)
-			if committing == nil && (due || left <= 0) {
-				if !due {
+			if committing == nil && (full || left <= 0) {
+				if !full {
 					in.pipe.expired(len(g.messages))
 				}
 				committing = make(chan struct{})
@@ -185,7 +208,7 @@ func (in *Ingest) Run(ctx context.Context) error {
 			}
 		}
 		messages := in.messages
-		if len(g.readings) >= maxGroup || g.size >= maxGroupSize {
+		if g.len() >= maxGroup || g.size >= maxGroupSize {
 			messages = nil // wait for the commit at work
 		}
 		select {
@@ -198,6 +221,8 @@ func (in *Ingest) Run(ctx context.Context) error {
 		case <-committing:
 			committing = nil
 			in.pipe.acked(time.Now())
+		case <-in.o.Clock.Changed():
+			due = true
 		case <-expired:
 		case <-ctx.Done():
 			if committing != nil {
@@ -212,30 +237,33 @@ func (in *Ingest) Run(ctx context.Context) error {
 	}
 }
 
+// len returns how many readings the group holds.
+func (g *group) len() int { return len(g.readings) + len(g.held) }
+
 func (in *Ingest) newGroup() *group {
 	return &group{counts: Stats{Refused: make(map[meter.Reason]uint64)}}
 }
 
 // add decodes a message into the group.
 func (in *Ingest) add(g *group, m mqtt.Message) {
-	now := in.o.Now()
+	here := in.o.Clock.Moment()
 	g.messages = append(g.messages, m)
 	g.size += len(m.Payload)
 	g.counts.Messages++
-	decoded, unrelated, err := in.decoder.decode(m, now)
+	decoded, unrelated, err := in.decoder.decode(m, here.Wall)
 	if err != nil {
-		in.refuse(g, m, now, err, 1)
+		in.refuse(g, m, here.Now, err, 1)
 		return
 	}
 	if unrelated {
 		g.counts.Unrelated++
 		return
 	}
-	in.judge(g, m, now, decoded)
+	in.judge(g, m, here, decoded)
 }
 
 // judge validates decoded readings and stages what is good and new.
-func (in *Ingest) judge(g *group, m mqtt.Message, now time.Time, decoded []decodedReading) {
+func (in *Ingest) judge(g *group, m mqtt.Message, here clock.Moment, decoded []decodedReading) {
 	var bad map[meter.Reason][]decodedReading
 	var why map[meter.Reason]*topic.Error
 	for _, d := range decoded {
@@ -243,7 +271,15 @@ func (in *Ingest) judge(g *group, m mqtt.Message, now time.Time, decoded []decod
 			g.counts.Repeats++ // its time of arrival says nothing
 			continue
 		}
-		if e := in.decoder.check(d, now); e != nil {
+		e := in.decoder.checkValue(d)
+		dating := dated
+		if e == nil {
+			dating = in.date(&d, here, !m.Retained)
+		}
+		if e == nil && dating != hold {
+			e = in.decoder.checkTime(d, known(here))
+		}
+		if e != nil {
 			if bad == nil {
 				bad, why = make(map[meter.Reason][]decodedReading), make(map[meter.Reason]*topic.Error)
 			}
@@ -255,22 +291,32 @@ func (in *Ingest) judge(g *group, m mqtt.Message, now time.Time, decoded []decod
 			g.counts.Repeats++
 			continue
 		}
+		switch dating {
+		case hold:
+			g.held = append(g.held, heldReading{r, d.At + meter.Millis(here.Since.Milliseconds()) - here.Wall})
+			continue
+		case redated:
+			g.counts.Redated++
+		}
 		g.readings = append(g.readings, r)
 	}
 	for reason, ds := range bad {
-		e := *why[reason]
-		if len(decoded) > 1 {
-			e.Detail = fmt.Sprintf("%d of %d readings; the first: %s", len(ds), len(decoded), e.Detail)
+		payloads, counts := parts(ds)
+		for i, payload := range payloads {
+			e := *why[reason]
+			if len(decoded) > 1 {
+				e.Detail = fmt.Sprintf("%d of %d readings; the first: %s", counts[i], len(decoded), e.Detail)
+			}
+			part := m
+			part.Payload = payload
+			in.refuse(g, part, here.Now, &e, uint64(counts[i]))
 		}
-		part := m
-		part.Payload = encode(ds)
-		in.refuse(g, part, now, &e, uint64(len(ds)))
 	}
 }
 
 // refuse puts a message into quarantine.
-func (in *Ingest) refuse(g *group, m mqtt.Message, now time.Time, err error, readings uint64) {
-	q := store.Quarantined{Reason: string(meter.Undecodable), Detail: err.Error(), Topic: m.Topic, Received: meter.MillisOf(now)}
+func (in *Ingest) refuse(g *group, m mqtt.Message, now meter.Millis, err error, readings uint64) {
+	q := store.Quarantined{Reason: string(meter.Undecodable), Detail: err.Error(), Topic: m.Topic, Received: now}
 	if e := (*topic.Error)(nil); errors.As(err, &e) {
 		q.Reason, q.Detail = string(e.Reason), e.Detail
 	}
@@ -284,6 +330,16 @@ func (in *Ingest) refuse(g *group, m mqtt.Message, now time.Time, err error, rea
 // one at a time.
 func (in *Ingest) commit(ctx context.Context, g *group, done chan struct{}) {
 	defer close(done)
+	if in.store(ctx, g) != nil {
+		return // stopping; unacked messages come again
+	}
+	for _, m := range g.messages {
+		m.Ack()
+	}
+}
+
+// store makes all of a group durable.
+func (in *Ingest) store(ctx context.Context, g *group) error {
 	began := time.Now()
 	err := in.retry(ctx, g, func() error {
 		in.weed(g)
@@ -300,15 +356,15 @@ func (in *Ingest) commit(ctx context.Context, g *group, done chan struct{}) {
 				in.newest[r.Series] = r.At
 			}
 		}
+		err = in.retry(ctx, g, func() error { return in.keep(g) })
+	}
+	if err == nil {
 		err = in.retry(ctx, g, func() error { return in.log.Quarantine(g.refused) })
 	}
-	if err != nil {
-		return // stopping; unacked messages come again
+	if err == nil {
+		in.count(g, time.Since(began))
 	}
-	in.count(g, time.Since(began))
-	for _, m := range g.messages {
-		m.Ack()
-	}
+	return err
 }
 
 // retry calls fn until it succeeds, or ctx has ended and it fails.
@@ -340,6 +396,8 @@ func (in *Ingest) count(g *group, took time.Duration) {
 	s.Readings += g.counts.Readings
 	s.Repeats += g.counts.Repeats
 	s.Unrelated += g.counts.Unrelated
+	s.Redated += g.counts.Redated
+	s.Held = in.holding.readings
 	for r, n := range g.counts.Refused {
 		s.Refused[r] += n
 	}

@@ -306,6 +306,7 @@ func (l slowLog) Span(meter.SeriesID) (from, to meter.Millis, ok bool) {
 func (l slowLog) Scan(meter.SeriesID, meter.Millis, meter.Millis, func(meter.Reading) error) error {
 	return nil
 }
+func (l slowLog) Value(string) ([]byte, error)         { return nil, nil }
 func (l slowLog) Quarantine([]store.Quarantined) error { return nil }
 func (l slowLog) Append(_ context.Context, rs []meter.Reading) (uint64, error) {
 	time.Sleep(time.Second)
