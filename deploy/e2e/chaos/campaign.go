@@ -1,0 +1,339 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"fluxora.dev/shared/meter"
+	"fluxora.dev/shared/topic"
+)
+
+// Options say what campaign to run.
+type Options struct {
+	Seed   uint64
+	Rounds int
+	Bin    string        // directory of the programs
+	Dir    string        // of all data; empty for a temporary one, which is deleted when all went well
+	Only   []string      // kinds of faults whose names hold one of these; empty for all
+	Faults int           // most faults a round; default 4
+	Load   time.Duration // how long the meters publish in a round; default 6 s
+	Out    io.Writer
+}
+
+// Summary is the outcome of a campaign.
+type Summary struct {
+	Rounds, Faults            int
+	Acknowledged              int // instants with a value
+	Lost, Doubled, Unbalanced int
+	Named                     int // lost with files that a fault destroyed, and named by the agent
+	ByKind                    map[string]int
+	AgentMemory, HubMemory    int64 // highest seen at the end of a round, bytes
+	AgentDisk                 int64
+	Duplicates, Corrections   int64 // as the hub counts them
+	Messages                  int   // acked by the broker
+	Longest                   time.Duration
+	Took                      time.Duration
+}
+
+// String returns the one line that a campaign ends with.
+func (s Summary) String() string {
+	return fmt.Sprintf("rounds=%d faults=%d acknowledged=%d lost=%d doubled=%d unbalanced=%d", s.Rounds, s.Faults, s.Acknowledged, s.Lost, s.Doubled, s.Unbalanced)
+}
+
+// ErrBroken says that a promise was not kept.
+var ErrBroken = errors.New("a promise was broken")
+
+// mark is the series of the last reading of each round. Nothing is made of it.
+var mark = series{"mark", meter.EnergyImport, meter.Counter}
+
+// campaign is a campaign under way.
+type campaign struct {
+	o       Options
+	world   *world
+	devices []*device
+	truth   truth
+	summary Summary
+	base    goroutines
+	peak    struct{ agent, hub, disk int64 }
+	log     roundLog
+}
+
+// Run runs a campaign. A broken promise is ErrBroken; then the data stays where it is and Out has the seed and a log of the
+// round.
+func Run(ctx context.Context, o Options) (_ Summary, err error) {
+	if o.Load == 0 {
+		o.Load = 6 * time.Second
+	}
+	if o.Faults == 0 {
+		o.Faults = 4
+	}
+	dir := o.Dir
+	if dir == "" {
+		// Short, since the path of Postgres' socket must be.
+		if dir, err = os.MkdirTemp("", "fx-chaos-"); err != nil {
+			return Summary{}, fmt.Errorf("make a directory for the campaign: %w", err)
+		}
+	} else if err := os.MkdirAll(dir, 0o755); err != nil {
+		return Summary{}, fmt.Errorf("make the campaign's directory: %w", err)
+	}
+	if dir, err = filepath.Abs(dir); err != nil {
+		return Summary{}, fmt.Errorf("campaign directory: %w", err)
+	}
+	// Open, since Postgres runs as another user when this runs as root.
+	if err := os.Chmod(dir, 0o755); err != nil {
+		return Summary{}, fmt.Errorf("open the campaign's directory: %w", err)
+	}
+	began := time.Now()
+	c := &campaign{o: o, summary: Summary{ByKind: make(map[string]int)}}
+	fmt.Fprintf(o.Out, "seed %d, %d rounds, in %s\n", o.Seed, o.Rounds, dir)
+	if c.world, err = newWorld(ctx, o.Bin, dir); err != nil {
+		return Summary{}, fmt.Errorf("set the stage for the campaign: %w", err)
+	}
+	err = c.rounds(ctx)
+	if err == nil {
+		err = c.world.close() // in order, which must succeed
+	} else {
+		c.tell()
+		_ = c.world.close()
+	}
+	c.summary.Took = time.Since(began)
+	if err == nil && o.Dir == "" {
+		err = os.RemoveAll(dir)
+	}
+	if err != nil {
+		fmt.Fprintf(o.Out, "failed with seed %d; everything is kept in %s\n", o.Seed, dir)
+	}
+	return c.summary, err
+}
+
+func (c *campaign) rounds(ctx context.Context) error {
+	can, cannot := c.world.faults()
+	for _, kind := range slices.Sorted(maps.Keys(cannot)) {
+		fmt.Fprintf(c.o.Out, "not done: %s: %s\n", kind, cannot[kind])
+	}
+	can = slices.DeleteFunc(can, func(f fault) bool {
+		return len(c.o.Only) > 0 && !slices.ContainsFunc(c.o.Only, func(s string) bool { return strings.Contains(f.kind, s) })
+	})
+	if len(can) == 0 {
+		return fmt.Errorf("no kind of fault is called %s", strings.Join(c.o.Only, " or "))
+	}
+	now := time.Now().UTC()
+	c.devices = devices(rand.New(rand.NewPCG(c.o.Seed, 0)), now.AddDate(0, 0, -35), now.Add(-time.Hour))
+	for n := range c.o.Rounds + 1 { // round 0 has no fault: it shows the bounds that the others keep
+		rng := rand.New(rand.NewPCG(c.o.Seed, uint64(n+1)))
+		var plan []strike
+		if n > 0 {
+			plan = draw(rng, can, 1+rng.IntN(c.o.Faults), c.o.Load)
+		}
+		began := time.Now()
+		err := c.round(ctx, n, plan)
+		if n > 0 {
+			c.summary.Rounds++
+		}
+		if err != nil {
+			return fmt.Errorf("round %d: %w", n, err)
+		}
+		c.summary.Longest = max(c.summary.Longest, time.Since(began))
+		fmt.Fprintf(c.o.Out, "round %d: %s: %d readings in all, %s\n", n, c.log.kinds(), c.summary.Acknowledged, time.Since(began).Round(100*time.Millisecond))
+	}
+	f, err := c.check(ctx, time.Now(), nil)
+	if err == nil {
+		err = c.conclude(f)
+	}
+	if err != nil {
+		return fmt.Errorf("everything at the end: %w", err)
+	}
+	return nil
+}
+
+// strike is a fault that the seed has chosen, with its time.
+type strike struct {
+	fault
+	after, hold time.Duration
+	seed        uint64
+}
+
+// draw chooses the faults of a round.
+func draw(rng *rand.Rand, can []fault, n int, load time.Duration) (plan []strike) {
+	total := 0
+	for _, f := range can {
+		total += f.weight
+	}
+	for range n {
+		k := rng.IntN(total)
+		for _, f := range can {
+			if k -= f.weight; k < 0 {
+				plan = append(plan, strike{f, time.Duration(rng.Int64N(int64(load))), time.Duration(50+rng.IntN(2500)) * time.Millisecond, rng.Uint64()})
+				break
+			}
+		}
+	}
+	slices.SortStableFunc(plan, func(a, b strike) int { return int(a.after - b.after) })
+	return plan
+}
+
+// round publishes, does the faults of the plan, heals, settles and checks.
+func (c *campaign) round(ctx context.Context, n int, plan []strike) error {
+	// Bounded, so that a program that hangs ends the campaign with a log and not the machine's patience.
+	ctx, cancel := context.WithTimeoutCause(ctx, 10*time.Minute, errors.New("the round took more than ten minutes"))
+	defer cancel()
+	w := c.world
+	c.log.begin()
+	clear(w.meters.oldest)
+	began := time.Now()
+
+	stop, published := make(chan struct{}), make(chan error, 1)
+	go func() { published <- c.publish(ctx, n, stop) }()
+	err := c.strikes(ctx, plan)
+	pause(ctx, time.Until(began.Add(c.o.Load)))
+	close(stop)
+	if err := errors.Join(err, <-published); err != nil {
+		return err
+	}
+	c.log.note("healed")
+	at := meter.MillisOf(time.Now().Add(-time.Minute)) // of this round alone
+	last := message{topic.ReadingTopic(site, mark.Point, mark.Register), nil, mark, []topic.Payload{{At: at, Value: int64(n) * 1000, Kind: meter.Counter}}}
+	last.payload = topic.EncodeReadings(nil, last.readings, "Wh")
+	if err := w.meters.send(ctx, []message{last}); err != nil {
+		return err
+	}
+	c.truth = w.meters.truth
+	if err := w.settle(ctx, mark, at); err != nil {
+		return err
+	}
+	c.log.note("settled")
+	f, err := c.check(ctx, began, maps.Clone(w.meters.oldest))
+	if err != nil {
+		return err
+	}
+	return c.conclude(f)
+}
+
+// publish publishes waves until stop is closed.
+func (c *campaign) publish(ctx context.Context, n int, stop <-chan struct{}) error {
+	rng := rand.New(rand.NewPCG(c.o.Seed, uint64(n)<<32))
+	for {
+		var ms []message
+		for _, d := range c.devices {
+			ms = append(ms, d.say(site, 1+rng.IntN(120))...)
+		}
+		if rng.IntN(5) == 0 {
+			ms = append(ms, garbage(rng, site))
+		}
+		if err := c.world.meters.send(ctx, ms); err != nil {
+			return fmt.Errorf("publish: %w", err)
+		}
+		select {
+		case <-stop:
+			// What a broker that is killed at the very end forgets must be said again, too.
+			return c.world.meters.send(ctx, nil)
+		case <-time.After(time.Duration(rng.IntN(100)) * time.Millisecond):
+		}
+	}
+}
+
+// strikes does the faults of a plan, those on different victims at once.
+func (c *campaign) strikes(ctx context.Context, plan []strike) error {
+	began := time.Now()
+	var all sync.WaitGroup
+	errs := make([]error, len(plan))
+	for i, s := range plan {
+		all.Go(func() {
+			pause(ctx, time.Until(began.Add(s.after)))
+			for _, v := range victims(s.victims) {
+				c.world.victims[v].Lock()
+				defer c.world.victims[v].Unlock()
+			}
+			c.log.note(s.kind)
+			err := s.run(ctx, c.world, rand.New(rand.NewPCG(s.seed, 0)), func() { pause(ctx, s.hold) })
+			if err != nil {
+				errs[i] = fmt.Errorf("%s: %w", s.kind, err)
+			}
+			c.log.note("end of " + s.kind)
+		})
+		c.summary.Faults++
+		c.summary.ByKind[s.kind]++
+	}
+	all.Wait()
+	return errors.Join(errs...)
+}
+
+// victims returns vs in the one order in which they may be locked.
+func victims(vs []victim) []victim { return slices.Sorted(slices.Values(vs)) }
+
+// conclude enters the findings of a round into the summary.
+func (c *campaign) conclude(f *findings) error {
+	s := &c.summary
+	s.Acknowledged, _ = c.truth.count()
+	s.Messages = c.world.meters.messages
+	s.Lost, s.Doubled, s.Unbalanced, s.Named = s.Lost+f.lost, s.Doubled+f.doubled, s.Unbalanced+f.unbalanced, s.Named+f.named
+	s.AgentMemory, s.HubMemory, s.AgentDisk = c.peak.agent, c.peak.hub, c.peak.disk
+	if there, err := c.world.atHub(context.Background()); err == nil {
+		s.Duplicates, s.Corrections = there.duplicates, there.corrections
+	}
+	if f.ok() {
+		return nil
+	}
+	return fmt.Errorf("%w:\n  %s", ErrBroken, strings.Join(f.problems, "\n  "))
+}
+
+// tell prints what one needs to begin the search: what was done in the round, and what the programs said last.
+func (c *campaign) tell() {
+	fmt.Fprintf(c.o.Out, "what happened in the round:\n%s", c.log.String())
+	for _, p := range c.world.processes() {
+		fmt.Fprintf(c.o.Out, "the end of %s's log:\n%s\n", p.Name, p.Tail(12))
+	}
+}
+
+// roundLog is what was done in a round.
+type roundLog struct {
+	mu    sync.Mutex
+	began time.Time
+	lines []string
+}
+
+func (l *roundLog) begin() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.began, l.lines = time.Now(), nil
+}
+
+func (l *roundLog) note(what string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lines = append(l.lines, fmt.Sprintf("%s %7.3f s  %s", time.Now().Format("15:04:05"), time.Since(l.began).Seconds(), what))
+}
+
+// kinds lists the faults.
+func (l *roundLog) kinds() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var ks []string
+	for _, line := range l.lines {
+		_, what, _ := strings.Cut(line, " s  ")
+		if !strings.HasPrefix(what, "end of ") && what != "healed" && what != "settled" {
+			ks = append(ks, what)
+		}
+	}
+	if len(ks) == 0 {
+		return "no fault"
+	}
+	return strings.Join(ks, ", ")
+}
+
+// String returns the log, a line each.
+func (l *roundLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return "  " + strings.Join(l.lines, "\n  ") + "\n"
+}

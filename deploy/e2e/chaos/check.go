@@ -1,0 +1,273 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"time"
+
+	"fluxora.dev/shared/interval"
+	"fluxora.dev/shared/meter"
+)
+
+// findings is what the checks of a round found wrong.
+type findings struct {
+	lost, doubled, unbalanced, named int
+	problems                         []string
+}
+
+func (f *findings) problem(format string, args ...any) {
+	if len(f.problems) < 20 {
+		f.problems = append(f.problems, fmt.Sprintf(format, args...))
+	}
+}
+
+// ok reports whether nothing was wrong.
+func (f *findings) ok() bool { return f.lost+f.doubled+f.unbalanced+len(f.problems) == 0 }
+
+// check proves the invariants. The earliest instants that may have changed are in since; nil checks everything.
+func (c *campaign) check(ctx context.Context, began time.Time, since map[series]int64) (*findings, error) {
+	f := new(findings)
+	for _, check := range []func(context.Context, *findings, time.Time, map[series]int64) error{
+		c.checkReadings, c.checkBooks, c.checkIntervals, c.checkForecasts, c.checkBounds,
+	} {
+		if err := check(ctx, f, began, since); err != nil {
+			return f, err
+		}
+	}
+	return f, nil
+}
+
+// checkReadings proves invariants 1 and 4.
+func (c *campaign) checkReadings(ctx context.Context, f *findings, _ time.Time, since map[series]int64) error {
+	for s, want := range c.truth {
+		from := meter.Millis(0)
+		if since != nil {
+			at, changed := since[s]
+			if !changed {
+				continue
+			}
+			from = meter.Millis(at)
+		}
+		have, twice, err := c.world.readings(ctx, s, from)
+		if err != nil {
+			return err
+		}
+		if f.doubled += twice; twice > 0 {
+			f.problem("%d instants of %s come twice out of Postgres", twice, s.Point)
+		}
+		earlier, err := c.world.earlier(ctx, s)
+		if err != nil {
+			return err
+		}
+		for at, vs := range want {
+			if at < from {
+				continue
+			}
+			last := vs[len(vs)-1]
+			switch got, ok := have[at]; {
+			case !ok:
+				f.lost++
+				f.problem("%s at %s was acknowledged and is not in Postgres", s.Point, at)
+			case got != last:
+				f.problem("%s at %s is %v in Postgres: want %v, of %v", s.Point, at, got, last, vs)
+			}
+			for _, v := range vs[:len(vs)-1] {
+				if v.Value != last.Value && !earlier[at][v.Value] {
+					f.problem("%s at %s: value %d, corrected later, is not in the history", s.Point, at, v.Value)
+				}
+			}
+		}
+		for at, got := range have {
+			if _, ok := want[at]; !ok {
+				f.problem("%s at %s, %v, is in Postgres and was never published", s.Point, at, got)
+			}
+		}
+	}
+	return nil
+}
+
+// checkBooks proves invariants 2 and 3.
+func (c *campaign) checkBooks(ctx context.Context, f *findings, _ time.Time, _ map[series]int64) error {
+	here, err := c.world.agent.Books(ctx)
+	if err != nil {
+		return err
+	}
+	if here.Received != here.Delivered+here.Evicted+here.Pending {
+		f.unbalanced++
+		f.problem("the agent's books do not balance: %+v", here)
+	}
+	there, err := c.world.atHub(ctx)
+	if err != nil {
+		return err
+	}
+	instants, _ := c.truth.count()
+	if held := there.readings - there.duplicates - there.corrections; held != int64(instants) {
+		f.unbalanced++
+		f.problem("the hub's books do not balance: %+v make %d instants: want %d", there, held, instants)
+	}
+	return nil
+}
+
+// checkIntervals proves invariant 5.
+func (c *campaign) checkIntervals(ctx context.Context, f *findings, _ time.Time, since map[series]int64) error {
+	for s := range c.truth {
+		if since != nil && since[s] == 0 {
+			continue
+		}
+		want, err := c.truth.intervals(s, interval.Options{Resolution: resolution})
+		if err != nil {
+			return fmt.Errorf("fold %s: %w", s.Point, err)
+		}
+		for name, of := range map[string]func(context.Context, series) ([]interval.Interval, error){"agent": c.world.agentIntervals, "hub": c.world.hubIntervals} {
+			var blind meter.Millis
+			if name == "agent" {
+				blind = meter.Millis(c.world.agentBlind[s])
+			}
+			if err := sameIntervals(ctx, s, want, blind, of); err != nil {
+				f.problem("%s's intervals of %s: %v", name, s.Point, err)
+			}
+		}
+	}
+	return nil
+}
+
+// sameIntervals asks until the intervals are those wanted: the agent closes them in its own time.
+func sameIntervals(ctx context.Context, s series, want []interval.Interval, blind meter.Millis, of func(context.Context, series) ([]interval.Interval, error)) error {
+	until := time.Now().Add(20 * time.Second)
+	for {
+		have, err := of(ctx, s)
+		if err == nil {
+			err = differ(have, want, blind)
+		}
+		if err == nil || time.Now().After(until) {
+			return err
+		}
+		pause(ctx, 300*time.Millisecond)
+	}
+}
+
+func differ(have, want []interval.Interval, blind meter.Millis) error {
+	at := make(map[meter.Millis]interval.Interval, len(have))
+	for _, i := range have {
+		at[i.Start] = i
+	}
+	n, first := 0, ""
+	for _, w := range want {
+		h, ok := at[w.Start]
+		delete(at, w.Start)
+		if w.Start < blind || ok && h == w {
+			continue
+		}
+		if n++; first == "" {
+			first = fmt.Sprintf("%s is %+v (there: %t): want %+v", w.Start, h, ok, w)
+		}
+	}
+	for start, h := range at {
+		if start < blind {
+			continue
+		}
+		if n++; first == "" {
+			first = fmt.Sprintf("%s is %+v: want none", start, h)
+		}
+	}
+	if n > 0 {
+		return fmt.Errorf("%d of %d differ from a fold from scratch; one: %s", n, len(want), first)
+	}
+	return nil
+}
+
+func (w *world) agentIntervals(ctx context.Context, s series) ([]interval.Interval, error) {
+	var answer struct {
+		Intervals []struct {
+			Start     time.Time `json:"start"`
+			Wh        int64     `json:"wh"`
+			Quality   string    `json:"quality"`
+			Recovered bool      `json:"recovered"`
+		} `json:"intervals"`
+		Next string `json:"next"`
+	}
+	now := time.Now().UTC()
+	q := url.Values{
+		"from": {now.AddDate(0, 0, -400).Format(time.RFC3339)}, "to": {now.Add(time.Hour).Format(time.RFC3339)},
+		"limit": {"10000"}, "register": {string(s.Register)},
+	}
+	if err := w.agent.API.Get(ctx, "/v1/points/"+s.Point+"/intervals?"+q.Encode(), &answer); err != nil {
+		return nil, err
+	}
+	if answer.Next != "" {
+		return nil, errors.New("more than fit an answer")
+	}
+	out := make([]interval.Interval, 0, len(answer.Intervals))
+	for _, x := range answer.Intervals {
+		quality, err := meter.ParseQuality(x.Quality)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, interval.Interval{Start: meter.MillisOf(x.Start), Energy: meter.WattHours(x.Wh), Quality: quality, Recovered: x.Recovered})
+	}
+	return out, nil
+}
+
+func (w *world) hubIntervals(ctx context.Context, s series) ([]interval.Interval, error) {
+	type row struct {
+		Start, Wh int64
+		Quality   int16
+		Recovered bool
+	}
+	rows, err := query[row](ctx, w, `select (extract(epoch from i.start) * 1000)::bigint, i.wh, i.quality, i.recovered
+		from interval i join point p using (org_id, point_id) join site s using (org_id, site_id)
+		where s.name = $1 and p.name = $2 and i.register = $3`, site, s.Point, string(s.Register))
+	if err != nil {
+		return nil, err
+	}
+	out := make([]interval.Interval, 0, len(rows))
+	for _, r := range rows {
+		out = append(out, interval.Interval{Start: meter.Millis(r.Start), Energy: meter.WattHours(r.Wh), Quality: meter.Quality(r.Quality), Recovered: r.Recovered})
+	}
+	return out, nil
+}
+
+// checkForecasts proves invariant 6.
+func (c *campaign) checkForecasts(ctx context.Context, f *findings, began time.Time, _ map[series]int64) error {
+	for s := range c.truth {
+		if s == mark {
+			continue
+		}
+		var made struct {
+			Issued time.Time `json:"issued"`
+		}
+		if err := c.world.agent.API.Post(ctx, "/v1/points/"+s.Point+"/forecast", &made); err != nil {
+			f.problem("the agent makes no forecast of %s: %v", s.Point, err)
+			continue
+		}
+		if made.Issued.Before(began.Truncate(time.Second)) {
+			f.problem("the agent's forecast of %s is of %s, before the round began", s.Point, made.Issued)
+		}
+		if err := c.forecastAtHub(ctx, s, began); err != nil {
+			f.problem("forecast of %s: %v", s.Point, err)
+		}
+	}
+	return nil
+}
+
+// forecastAtHub waits until the hub has a forecast that was issued since the round began.
+func (c *campaign) forecastAtHub(ctx context.Context, s series, began time.Time) error {
+	until := time.Now().Add(30 * time.Second)
+	for {
+		type row struct{ Issued *time.Time }
+		rows, err := query[row](ctx, c.world, `select max(f.issued_at) from forecast f join point p using (org_id, point_id) join site s using (org_id, site_id)
+			where s.name = $1 and p.name = $2`, site, s.Point)
+		if err != nil {
+			return err
+		}
+		if len(rows) == 1 && rows[0].Issued != nil && !rows[0].Issued.Before(began.Truncate(time.Second)) {
+			return nil
+		}
+		if time.Now().After(until) {
+			return fmt.Errorf("the newest at the hub is of %v, before the round began", rows)
+		}
+		pause(ctx, 300*time.Millisecond)
+	}
+}

@@ -1,0 +1,242 @@
+package chaos
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"math"
+	mathrand "math/rand/v2"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"fluxora.dev/deploy/e2e/stage"
+)
+
+// fault is one kind of harm.
+type fault struct {
+	kind    string
+	weight  int // how often it is chosen
+	victims []victim
+	// run does the harm, holds it as long as hold says, and heals. It is told what the seed has for it and nothing else.
+	run func(ctx context.Context, w *world, rng *mathrand.Rand, hold func()) error
+}
+
+// ballast is the file that fills the agent's disk.
+const ballast = "ballast"
+
+// faults lists every kind that can be done here, and why others cannot.
+func (w *world) faults() (can []fault, cannot map[string]string) {
+	cannot = make(map[string]string)
+	can = []fault{
+		{"kill agent", 6, []victim{agentVictim}, func(ctx context.Context, w *world, _ *mathrand.Rand, hold func()) error {
+			return killed(ctx, w.agent.Process, hold, w.agent.Start)
+		}},
+		{"restart agent", 2, []victim{agentVictim}, func(ctx context.Context, w *world, _ *mathrand.Rand, hold func()) error {
+			if err := w.agent.Stop(30 * time.Second); err != nil {
+				return err
+			}
+			hold()
+			return w.agent.Start(ctx)
+		}},
+		{"kill hub", 4, []victim{hubVictim}, func(ctx context.Context, w *world, _ *mathrand.Rand, hold func()) error {
+			return killed(ctx, w.hub.Process, hold, w.hub.Start)
+		}},
+		{"restart hub", 1, []victim{hubVictim}, func(ctx context.Context, w *world, _ *mathrand.Rand, hold func()) error {
+			if err := w.hub.Stop(45 * time.Second); err != nil {
+				return err
+			}
+			hold()
+			return w.hub.Start(ctx)
+		}},
+		{"kill broker", 3, []victim{brokerVictim}, func(ctx context.Context, w *world, _ *mathrand.Rand, hold func()) error {
+			if err := w.broker.Kill(); err != nil {
+				return err
+			}
+			w.meters.brokerKilled()
+			hold()
+			return w.broker.Start(ctx)
+		}},
+		{"kill postgres", 3, []victim{hubVictim}, func(ctx context.Context, w *world, _ *mathrand.Rand, _ func()) error {
+			return w.killPostmaster(ctx)
+		}},
+		{"kill postgres backend", 3, []victim{hubVictim}, func(_ context.Context, w *world, rng *mathrand.Rand, _ func()) error {
+			pid, err := w.postmaster()
+			if err != nil {
+				return nil // it is on its way up again
+			}
+			if pids := children(pid); len(pids) > 0 {
+				_ = syscall.Kill(pids[rng.IntN(len(pids))], syscall.SIGKILL)
+			}
+			return nil
+		}},
+		{"stop agent", 2, []victim{agentVictim}, func(_ context.Context, w *world, _ *mathrand.Rand, hold func()) error {
+			return stopped(w.agent.Process, hold)
+		}},
+		{"stop hub", 2, []victim{hubVictim}, func(_ context.Context, w *world, _ *mathrand.Rand, hold func()) error {
+			return stopped(w.hub.Process, hold)
+		}},
+		{"stop broker", 2, []victim{brokerVictim}, func(_ context.Context, w *world, _ *mathrand.Rand, hold func()) error {
+			return stopped(w.broker.Process, hold)
+		}},
+		{"stop postgres", 2, []victim{hubVictim}, func(_ context.Context, w *world, _ *mathrand.Rand, hold func()) error {
+			pid, err := w.postmaster()
+			if err != nil {
+				return nil
+			}
+			pids := append(children(pid), pid)
+			for _, p := range pids {
+				_ = syscall.Kill(p, syscall.SIGSTOP)
+			}
+			hold()
+			for _, p := range pids {
+				_ = syscall.Kill(p, syscall.SIGCONT)
+			}
+			return nil
+		}},
+	}
+	can = append(can, networkFaults("hub", hubNetwork, w.toHub)...)
+	can = append(can, networkFaults("broker", mqttNetwork, w.toMQTT)...)
+	if w.disk != "" {
+		can = append(can,
+			fault{"full disk", 3, []victim{diskVictim}, func(_ context.Context, w *world, rng *mathrand.Rand, hold func()) error {
+				return w.fillDisk(rng, hold)
+			}},
+			fault{"full disk and kill agent", 2, []victim{agentVictim, diskVictim}, func(ctx context.Context, w *world, rng *mathrand.Rand, hold func()) error {
+				return w.fillDisk(rng, func() {
+					hold()
+					if w.agent.Kill() == nil {
+						ctx, cancel := context.WithTimeout(ctx, 40*time.Second)
+						defer cancel()
+						_ = w.agent.Start(ctx) // an agent that did not start is noticed at the end of the round
+					}
+				})
+			}},
+		)
+	} else {
+		cannot["full disk"] = w.noDisk
+	}
+	if err := dropCaches(); err != nil {
+		cannot["failover of postgres to an empty page cache"] = err.Error()
+	} else {
+		can = append(can, fault{"failover of postgres to an empty page cache", 1, []victim{hubVictim}, func(ctx context.Context, w *world, _ *mathrand.Rand, _ func()) error {
+			return errors.Join(w.killPostmaster(ctx), dropCaches())
+		}})
+	}
+	return can, cannot
+}
+
+func killed(ctx context.Context, p *stage.Process, hold func(), start func(context.Context) error) error {
+	if err := p.Kill(); err != nil {
+		return err
+	}
+	hold()
+	return start(ctx)
+}
+
+func stopped(p *stage.Process, hold func()) error {
+	if err := p.Signal(syscall.SIGSTOP); err != nil {
+		return err
+	}
+	hold()
+	return p.Signal(syscall.SIGCONT)
+}
+
+func networkFaults(to string, v victim, p *proxy) []fault {
+	during := func(m func(*mathrand.Rand) mode) func(context.Context, *world, *mathrand.Rand, func()) error {
+		return func(_ context.Context, _ *world, rng *mathrand.Rand, hold func()) error {
+			p.set(m(rng))
+			hold()
+			p.set(mode{})
+			return nil
+		}
+	}
+	return []fault{
+		{"cut network to " + to, 3, []victim{v}, during(func(*mathrand.Rand) mode { return mode{cut: true} })},
+		{"silent network to " + to, 2, []victim{v}, during(func(*mathrand.Rand) mode { return mode{stall: true} })},
+		{"slow network to " + to, 2, []victim{v}, during(func(rng *mathrand.Rand) mode {
+			return mode{delay: time.Duration(rng.IntN(300)) * time.Millisecond, rate: 2000 + rng.IntN(30_000)}
+		})},
+		{"flapping network to " + to, 2, []victim{v}, func(ctx context.Context, _ *world, rng *mathrand.Rand, _ func()) error {
+			for range 3 + rng.IntN(6) {
+				p.set(mode{cut: true})
+				pause(ctx, time.Duration(rng.IntN(300))*time.Millisecond)
+				p.set(mode{})
+				pause(ctx, time.Duration(rng.IntN(900))*time.Millisecond)
+			}
+			return nil
+		}},
+	}
+}
+
+// killPostmaster kills the Postgres server; the hub starts another by itself.
+func (w *world) killPostmaster(ctx context.Context) error {
+	pid, err := w.postmaster()
+	if err != nil {
+		return nil // it is on its way up again
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		return nil
+	}
+	return stage.WaitFor(ctx, "the hub to start another Postgres", time.Minute, func(context.Context) (bool, error) {
+		now, err := w.postmaster()
+		return now != pid, err
+	})
+}
+
+// fillDisk leaves the agent's file system no room, or a few pages, and frees it afterwards.
+func (w *world) fillDisk(rng *mathrand.Rand, hold func()) (err error) {
+	file, err := os.OpenFile(filepath.Join(w.disk, ballast), os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("fill the disk: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.Remove(file.Name()), file.Close()) }()
+	var use syscall.Statfs_t
+	if err := syscall.Statfs(w.disk, &use); err != nil {
+		return fmt.Errorf("fill the disk: %w", err)
+	}
+	left := rng.Int64N(3) * rng.Int64N(40) * 4096
+	n := max(0, int64(use.Bfree)*use.Bsize-left)
+	if err := syscall.Fallocate(int(file.Fd()), 0, 0, n); err != nil && !errors.Is(err, syscall.ENOSPC) {
+		return fmt.Errorf("fill the disk: %w", err)
+	}
+	if left == 0 { // to the last page
+		for page := make([]byte, 4096); ; {
+			if _, err := file.WriteAt(page, n); err != nil {
+				break
+			}
+			n += int64(len(page))
+		}
+	}
+	hold()
+	return nil
+}
+
+// dropCaches empties the page cache of the machine, as on one that a database has just moved to.
+func dropCaches() error {
+	syscall.Sync()
+	if err := os.WriteFile("/proc/sys/vm/drop_caches", []byte("1\n"), 0); err != nil {
+		return fmt.Errorf("the page cache cannot be emptied here: %w", err)
+	}
+	return nil
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
+
+// Seed returns a seed for whoever gives none.
+func Seed() uint64 {
+	var b [8]byte
+	_, _ = rand.Read(b[:])
+	n := uint64(0)
+	for _, x := range b {
+		n = n<<8 | uint64(x)
+	}
+	return n % math.MaxInt32
+}

@@ -1,0 +1,217 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"fluxora.dev/deploy/e2e/stage"
+)
+
+const (
+	site = "home"
+	zone = "Europe/Oslo"
+
+	resolution = 15 * time.Minute // which the hub decides, so that many intervals fit little time
+
+	storeCap = 48 << 20 // of the agent's store
+	diskSize = 80 << 20 // of the file system that it lies on, where one can be mounted
+)
+
+// world is one site with everything it needs, and the networks between.
+type world struct {
+	dir    string
+	bin    string
+	broker *stage.Mosquitto
+	hub    *stage.Hub
+	agent  *stage.Agent
+	toHub  *proxy
+	toMQTT *proxy
+	meters *publisher
+	token  string // of the hub's REST interface
+	disk   string // where the agent's file system is mounted; empty when none could be
+	noDisk string // why not
+
+	// A victim is harmed by one fault at a time.
+	victims map[victim]*sync.Mutex
+	// agentBlind is up to when the agent's own log may have holes after a damage, so that its intervals are not compared.
+	agentBlind map[series]int64
+}
+
+// victim is what a fault needs for itself.
+type victim string
+
+const (
+	agentVictim  victim = "agent"
+	hubVictim    victim = "hub" // and its Postgres
+	brokerVictim victim = "broker"
+	hubNetwork   victim = "network to the hub"
+	mqttNetwork  victim = "network to the broker"
+	diskVictim   victim = "disk"
+)
+
+// newWorld starts everything in dir.
+func newWorld(ctx context.Context, bin, dir string) (_ *world, err error) {
+	w := &world{
+		dir: dir, bin: bin, victims: make(map[victim]*sync.Mutex), agentBlind: make(map[series]int64),
+	}
+	for _, v := range []victim{agentVictim, hubVictim, brokerVictim, hubNetwork, mqttNetwork, diskVictim} {
+		w.victims[v] = new(sync.Mutex)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, w.close())
+		}
+	}()
+	var ports [4]int
+	for i := range ports {
+		if ports[i], err = freePort(i); err != nil {
+			return nil, err
+		}
+	}
+	if w.broker, err = stage.NewMosquitto(w.path("broker"), w.path("broker.log"), ports[0]); err != nil {
+		return nil, err
+	}
+	if w.toMQTT, err = newProxy(fmt.Sprintf("127.0.0.1:%d", ports[0])); err != nil {
+		return nil, err
+	}
+	w.hub = stage.NewHub(bin, w.path("hub"), w.path("hub.log"), ports[1], ports[2],
+		"FLUXORA_HUB_TRAINING_FIRST_AFTER=9600h", "FLUXORA_HUB_SITE_RESOLUTION="+resolution.String())
+	if w.toHub, err = newProxy(w.hub.Uplink()); err != nil {
+		return nil, err
+	}
+	if err := w.mountDisk(); err != nil {
+		w.noDisk = err.Error()
+	}
+	w.agent, err = stage.NewAgent(bin, w.path("site"), w.path("agent.log"), stage.AgentOptions{
+		Site: site, Zone: zone, Broker: "tcp://" + w.toMQTT.addr(), Port: ports[3],
+		More: fmt.Sprintf("store:\n  commit_window: 200ms\n  state_window: 5s\n  max_bytes: %d\nhub:\n  address: %s\n", storeCap, w.toHub.addr()),
+	})
+	if err != nil {
+		return nil, err
+	}
+	w.meters = newPublisher(w.broker.URL(), w.path("broker/mosquitto.db"))
+	for _, start := range []func(context.Context) error{w.broker.Start, w.hub.Start} {
+		if err := start(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if err := w.agent.Enrol(ctx, w.hub, zone); err != nil {
+		return nil, err
+	}
+	if w.token, err = w.hub.Token(ctx); err != nil {
+		return nil, err
+	}
+	if err := w.agent.Start(ctx); err != nil {
+		return nil, err
+	}
+	return w, w.subscribed(ctx)
+}
+
+// subscribed waits until the broker's own disk knows the agent's subscription; before, a kill of the broker would make it
+// drop what comes for the agent.
+func (w *world) subscribed(ctx context.Context) error {
+	began := time.Now()
+	return stage.WaitFor(ctx, "the broker to save the agent's subscription", 30*time.Second, func(ctx context.Context) (bool, error) {
+		if err := w.agent.API.Get(ctx, "/readyz", nil); err != nil {
+			began = time.Now()
+			return false, err
+		}
+		info, err := os.Stat(w.meters.db)
+		return err == nil && info.ModTime().After(began.Add(time.Second)), err
+	})
+}
+
+// mountDisk gives the agent's data a small file system of its own.
+func (w *world) mountDisk() error {
+	dir := w.path("site/agent")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%d,mode=0700", diskSize)); err != nil {
+		return fmt.Errorf("a small file system cannot be mounted here: %w", err)
+	}
+	w.disk = dir
+	return nil
+}
+
+// close ends what runs. The files stay, but for a disk that was mounted, whose files are copied out of it.
+func (w *world) close() error {
+	var errs []error
+	if w.meters != nil {
+		w.meters.close()
+	}
+	for _, p := range w.processes() {
+		if p.Running() {
+			errs = append(errs, p.Signal(syscall.SIGCONT), p.Stop(30*time.Second))
+		}
+	}
+	for _, p := range []*proxy{w.toHub, w.toMQTT} {
+		if p != nil {
+			p.close()
+		}
+	}
+	if w.disk != "" {
+		_ = os.Remove(filepath.Join(w.disk, ballast))
+		errs = append(errs, os.CopyFS(w.path("site/agent-at-the-end"), os.DirFS(w.disk)), syscall.Unmount(w.disk, 0))
+	}
+	return errors.Join(errs...)
+}
+
+// processes lists the programs that exist, those that depend on others first.
+func (w *world) processes() (ps []*stage.Process) {
+	if w.agent != nil {
+		ps = append(ps, w.agent.Process)
+	}
+	if w.hub != nil {
+		ps = append(ps, w.hub.Process)
+	}
+	if w.broker != nil {
+		ps = append(ps, w.broker.Process)
+	}
+	return ps
+}
+
+func (w *world) path(name string) string { return filepath.Join(w.dir, name) }
+
+// freePort returns a port below those that the kernel gives to outgoing connections, so that it stays free while its program
+// is down.
+func freePort(i int) (int, error) {
+	for port := 11_000 + (os.Getpid()*41+i*4001)%20_000; port < 32_000; port++ {
+		if stage.CheckPort(port, "", "") == nil {
+			return port, nil
+		}
+	}
+	return 0, errors.New("found no free port")
+}
+
+// postmaster returns the process id of the hub's private Postgres.
+func (w *world) postmaster() (int, error) {
+	b, err := os.ReadFile(w.path("hub/postgres/data/postmaster.pid"))
+	if err != nil {
+		return 0, err
+	}
+	line, _, _ := strings.Cut(string(b), "\n")
+	return strconv.Atoi(strings.TrimSpace(line))
+}
+
+// children returns the processes that a process has started.
+func children(pid int) (pids []int) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	if err != nil {
+		return nil
+	}
+	for f := range strings.FieldsSeq(string(b)) {
+		if n, err := strconv.Atoi(f); err == nil {
+			pids = append(pids, n)
+		}
+	}
+	return pids
+}
