@@ -29,6 +29,7 @@ import (
 type Options struct {
 	Store     Store
 	Enrolment Enrolment
+	Books     Books // nil for a hub that keeps none
 	Authority *authority.Authority
 	Log       *slog.Logger
 	Now       func() time.Time
@@ -42,6 +43,7 @@ type Options struct {
 	Recheck      time.Duration // how soon a revoked agent is cut off; 5 s
 	HelloTimeout time.Duration // 15 s
 	DrainTimeout time.Duration // 10 s
+	ResendPoll   time.Duration // how soon agents are asked for what is to be sent again; 2 s
 }
 
 func (o *Options) setDefaults() {
@@ -57,6 +59,7 @@ func (o *Options) setDefaults() {
 	setDefault(&o.Recheck, 5*time.Second)
 	setDefault(&o.HelloTimeout, 15*time.Second)
 	setDefault(&o.DrainTimeout, 10*time.Second)
+	setDefault(&o.ResendPoll, 2*time.Second)
 }
 
 func setDefault[T comparable](p *T, v T) {
@@ -112,6 +115,10 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	uplinkv1.RegisterEnrolmentServiceServer(g, s)
 	uplinkv1.RegisterUplinkServiceServer(g, s)
 
+	watching, unwatch := context.WithCancel(ctx)
+	watched := make(chan struct{})
+	go func() { defer close(watched); s.watchResends(watching) }()
+	defer func() { unwatch(); <-watched }()
 	stopped := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(stopped)

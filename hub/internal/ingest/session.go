@@ -28,7 +28,9 @@ type session struct {
 	displace chan struct{} // closed when a newer session takes over
 	done     chan struct{} // closed when the handler will not touch the store again
 
-	config uint64 // revision the agent has
+	config uint64        // revision the agent has
+	ask    chan struct{} // capacity 1: there may be something to ask for
+	asked  string        // the request that the agent is answering; empty for none
 }
 
 // Sync implements uplinkv1.UplinkServiceServer.
@@ -45,6 +47,7 @@ func (s *Server) Sync(stream uplinkv1.UplinkService_SyncServer) error {
 	live := &session{
 		server: s, stream: stream, agent: agent, caller: who,
 		announce: make(chan struct{}, 1), recheck: make(chan struct{}, 1), displace: make(chan struct{}), done: make(chan struct{}),
+		ask: make(chan struct{}, 1),
 	}
 
 	incoming := make(chan *uplinkv1.SyncRequest)
@@ -155,6 +158,8 @@ func (l *session) run(ctx context.Context, incoming <-chan *uplinkv1.SyncRequest
 			err = l.tell(ctx)
 		case <-l.recheck:
 			err = l.admitted(ctx)
+		case <-l.ask:
+			err = l.askAgain(ctx)
 		case <-check.C:
 			err = l.admitted(ctx)
 		case err := <-failed:
@@ -199,6 +204,10 @@ func (l *session) take(ctx context.Context, m *uplinkv1.SyncRequest) error {
 		return l.commit(ctx, b)
 	case *uplinkv1.SyncRequest_Report:
 		return l.report(ctx, m.Report)
+	case *uplinkv1.SyncRequest_Ledger:
+		return l.ledger(ctx, m.Ledger)
+	case *uplinkv1.SyncRequest_Resent:
+		return l.resent(ctx, m.Resent)
 	case *uplinkv1.SyncRequest_Hello:
 		return l.refuse(fmt.Errorf("%w: a second hello", wire.ErrInvalid))
 	default:

@@ -7,6 +7,7 @@ type counters struct {
 	batches, readings, bytes, overlaps                     atomic.Uint64
 	displaced, clones, sentAway, refused, invalid, unknown atomic.Uint64
 	unstorable, enrolled, panics                           atomic.Uint64
+	unbalanced, resent                                     atomic.Uint64
 }
 
 // Stats is what the server has seen since it was made.
@@ -24,6 +25,8 @@ type Stats struct {
 	Unknown   uint64 // messages of a kind this hub does not know
 	// Unstorable counts batches, whole or in parts, and entries of reports that no retry would make storable.
 	Unstorable uint64
+	Unbalanced uint64 // ledgers of agents that did not balance
+	Resent     uint64 // parts stored of what agents were asked to send again
 	Enrolled   uint64
 	Panics     uint64
 }
@@ -35,6 +38,6 @@ func (s *Server) Stats() Stats {
 		Sessions: c.sessions.Load(), Batches: c.batches.Load(), Readings: c.readings.Load(), Bytes: c.bytes.Load(),
 		Overlaps: c.overlaps.Load(), Displaced: c.displaced.Load(), Clones: c.clones.Load(), SentAway: c.sentAway.Load(),
 		Refused: c.refused.Load(), Invalid: c.invalid.Load(), Unknown: c.unknown.Load(),
-		Unstorable: c.unstorable.Load(), Enrolled: c.enrolled.Load(), Panics: c.panics.Load(),
+		Unbalanced: c.unbalanced.Load(), Resent: c.resent.Load(), Unstorable: c.unstorable.Load(), Enrolled: c.enrolled.Load(), Panics: c.panics.Load(),
 	}
 }

@@ -104,6 +104,7 @@ func translate(err error) error {
 	for from, to := range map[error]error{
 		store.ErrNotFound: ingest.ErrNotFound, store.ErrOverlap: ingest.ErrOverlap,
 		store.ErrUndeclared: ingest.ErrUndeclared, store.ErrTokenUsed: ingest.ErrTokenUsed, store.ErrCorrupt: ingest.ErrCorrupt,
+		store.ErrConflict: ingest.ErrConflict,
 	} {
 		if errors.Is(err, from) {
 			return fmt.Errorf("%w (%w)", to, err)
