@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"fluxora.dev/agent/internal/artifact"
+	"fluxora.dev/agent/internal/clock"
 	"fluxora.dev/agent/internal/history"
 	"fluxora.dev/agent/internal/identity"
 	"fluxora.dev/agent/internal/ingest"
@@ -39,11 +40,14 @@ type Options struct {
 	Config  Config
 	Log     *slog.Logger
 	Version string
-	Now     func() time.Time // default time.Now
+	Now     func() time.Time // believed; by default the machine's clocks are read, and believed as far as package clock says
 
 	// Ready, when set, is told the address of the status interface once everything runs.
 	Ready func(address string)
 }
+
+// clockRecord names the clock's record in the store.
+const clockRecord = "clock"
 
 // grace is how long the parts have to stop.
 const grace = 15 * time.Second
@@ -53,9 +57,6 @@ var errReconfigured = errors.New("the hub changed the site's configuration")
 
 // Run runs the agent until ctx ends. When the hub changes what the parts are built on, it builds them anew.
 func Run(ctx context.Context, o Options) error {
-	if o.Now == nil {
-		o.Now = time.Now
-	}
 	for {
 		err := runOnce(ctx, o)
 		if !errors.Is(err, errReconfigured) {
@@ -66,7 +67,11 @@ func Run(ctx context.Context, o Options) error {
 }
 
 func runOnce(ctx context.Context, o Options) error {
-	a := &agent{config: o.Config, version: o.Version, now: o.Now, log: o.Log, parts: lifecycle.New(ctx, o.Log, grace)}
+	a := &agent{config: o.Config, version: o.Version, log: o.Log, parts: lifecycle.New(ctx, o.Log, grace)}
+	if a.clock = clock.Fixed(o.Now); o.Now == nil {
+		a.clock = clock.New(clock.Machine(o.Config.Clock.OffsetFile), a.component("clock"))
+	}
+	a.now = a.clock.Now
 	if err := a.build(); err != nil {
 		return errors.Join(err, a.parts.Stop())
 	}
@@ -85,6 +90,7 @@ type agent struct {
 	parts   *lifecycle.Group
 
 	revision atomic.Uint64 // of what the hub decided for the site, in force
+	clock    *clock.Clock
 	store    *store.Store
 	history  *history.History
 	ingest   *ingest.Ingest
@@ -120,6 +126,14 @@ func (a *agent) openStore() (err error) {
 		return err
 	}
 	a.parts.OnStop("store", func(context.Context) error { return a.store.Close() })
+	record, err := a.store.Value(clockRecord)
+	if err != nil {
+		return err
+	}
+	if err := a.clock.Restore(record, func(b []byte) error { return a.store.Put(clockRecord, b) }); err != nil {
+		a.log.Error("going on with the clock as it is", "error", err)
+	}
+	a.parts.Go("clock", a.clock.Run)
 	for _, d := range a.store.Damage() {
 		a.log.Error("the store was damaged", "what", d)
 	}
@@ -200,6 +214,7 @@ func (a *agent) startUplink() error {
 		Now: a.now, Hub: a.hubAddress(), Version: a.version,
 		ConfigRevision: a.revision.Load,
 		OnConfig:       a.reconfigure, OnModels: a.cache.Announce,
+		OnTime: func(hub meter.Millis) { a.clock.Hub(hub.Time()) },
 	})
 	a.parts.Go("uplink", a.uplink.Run)
 	a.parts.Go("artifacts", func(ctx context.Context) error { return a.cache.Run(ctx, fetcher{a.uplink}) })
@@ -209,7 +224,7 @@ func (a *agent) startUplink() error {
 func (a *agent) startIngest() error {
 	c := a.config.MQTT
 	var err error
-	if a.ingest, err = ingest.New(a.store, ingest.Options{Config: a.config, Now: a.now, Log: a.component("ingest")}); err != nil {
+	if a.ingest, err = ingest.New(a.store, ingest.Options{Config: a.config, Now: a.now, Clock: a.clock, Log: a.component("ingest")}); err != nil {
 		return err
 	}
 	password, err := secret(c.PasswordFile)

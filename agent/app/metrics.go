@@ -16,6 +16,10 @@ func (a *agent) metrics() []status.Metric {
 	ms := []status.Metric{
 		counter("messages_total", "MQTT messages taken in.", func() float64 { return float64(a.ingest.Stats().Messages) }),
 		counter("readings_total", "Readings stored durably.", func() float64 { return float64(a.ingest.Stats().Readings) }),
+		gauge("readings_held", "Readings that wait, durably, until the time is known.", func() float64 { return float64(a.ingest.Stats().Held) }),
+		counter("readings_redated_total", "Readings whose instant was put right, because the clock was wrong.", func() float64 { return float64(a.ingest.Stats().Redated) }),
+		gauge("clock_trust", "How far the clock is believed: 0 unset, 1 doubtful, 2 right.", func() float64 { return float64(a.clock.Moment().Trust) }),
+		counter("clock_jumps_total", "Jumps of the wall clock.", func() float64 { return float64(a.clock.Jumps()) }),
 		counter("duplicates_total", "Readings that were there already, with the same value.", func() float64 { return float64(a.ingest.Stats().Repeats) }),
 		{
 			Name: "refused_total", Help: "Messages and readings put into quarantine, by reason.", Labels: []string{"reason"},

@@ -45,7 +45,7 @@ type Quality uint8
 // The qualities. Measured is the zero value: what a meter sent and nothing contradicts.
 const (
 	Measured  Quality = iota // as sent by the meter
-	Estimated                // computed, because nothing was measured
+	Estimated                // computed, because nothing was measured; or measured at an instant that had to be computed
 	Edited                   // entered or corrected by a person
 	Suspect                  // measured, but contradicted by what came before or after
 	Missing                  // nothing is known

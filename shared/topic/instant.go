@@ -4,7 +4,8 @@ import (
 	"fluxora.dev/shared/meter"
 )
 
-// parseInstant reads an RFC 3339 time with a zone; fractions of a millisecond are cut off. It is a parser of its own
+// parseInstant reads an RFC 3339 time with a zone; fractions of a millisecond are cut off. The leap second 23:59:60 UTC is the second
+// after it, as POSIX has it. It is a parser of its own
 // because time.Parse takes most of the time of decoding a reading, and lets single-digit hours and commas pass.
 func parseInstant(s []byte) (meter.Millis, bool) {
 	if len(s) < len("2006-01-02T15:04:05Z") || s[4] != '-' || s[7] != '-' || s[10] != 'T' || s[13] != ':' || s[16] != ':' {
@@ -18,7 +19,7 @@ func parseInstant(s []byte) (meter.Millis, bool) {
 	mi, ok6 := two(s[14:])
 	sec, ok7 := two(s[17:])
 	year := y1*100 + y2
-	if !(ok1 && ok2 && ok3 && ok4 && ok5 && ok6 && ok7) || mo < 1 || mo > 12 || d < 1 || d > daysIn(year, mo) || h > 23 || mi > 59 || sec > 59 {
+	if !(ok1 && ok2 && ok3 && ok4 && ok5 && ok6 && ok7) || mo < 1 || mo > 12 || d < 1 || d > daysIn(year, mo) || h > 23 || mi > 59 || sec > 60 {
 		return 0, false
 	}
 	ms := (daysSince1970(year, mo, d)*86400 + int64(h*3600+mi*60+sec)) * 1000
@@ -35,7 +36,7 @@ func parseInstant(s []byte) (meter.Millis, bool) {
 		s = s[i:]
 	}
 	if len(s) == 1 && s[0] == 'Z' {
-		return meter.Millis(ms), true
+		return meter.Millis(ms), sec < 60 || endsDay(ms)
 	}
 	if len(s) != len("+01:00") || s[3] != ':' || s[0] != '+' && s[0] != '-' {
 		return 0, false
@@ -49,7 +50,13 @@ func parseInstant(s []byte) (meter.Millis, bool) {
 	if s[0] == '+' {
 		offset = -offset
 	}
-	return meter.Millis(ms + offset), true
+	return meter.Millis(ms + offset), sec < 60 || endsDay(ms+offset)
+}
+
+// endsDay reports whether ms, which was written as a second 60, is a leap second: the one that ends a UTC day.
+func endsDay(ms int64) bool {
+	const day = 86_400_000
+	return (ms%day+day)%day < 1000
 }
 
 func two(s []byte) (int, bool) {

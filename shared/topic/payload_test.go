@@ -261,11 +261,15 @@ func FuzzDecodeReadings(f *testing.F) {
 				if err := json.Unmarshal(w.T, &s); err != nil {
 					t.Fatal(err)
 				}
+				leap := time.Duration(0) // package time knows no leap seconds
+				if len(s) > 19 && s[16:19] == ":60" {
+					s, leap = s[:16]+":59"+s[19:], time.Second
+				}
 				full, err := time.Parse(time.RFC3339, s)
 				if err != nil {
 					t.Fatalf("accepted time %q: %v", s, err)
 				}
-				at = meter.MillisOf(full)
+				at = meter.MillisOf(full.Add(leap))
 			} else if err := json.Unmarshal(w.T, (*int64)(&at)); err != nil {
 				t.Fatal(err)
 			}
@@ -278,6 +282,36 @@ func FuzzDecodeReadings(f *testing.F) {
 			t.Fatalf("encoded and decoded: %+v, %v, want %+v", again, err, got)
 		}
 	})
+}
+
+func TestSpecialInstants(t *testing.T) {
+	for s, want := range map[string]meter.Millis{
+		"2016-12-31T23:59:60Z":      1_483_228_800_000,
+		"2016-12-31T23:59:60.5Z":    1_483_228_800_500,
+		"2017-01-01T05:44:60+05:45": 1_483_228_800_000,
+		"2017-01-01T00:59:60+01:00": 1_483_228_800_000,
+		"2016-12-31T23:58:60Z":      -1,
+		"2016-12-31T12:59:60Z":      -1,
+		"2016-12-31T23:59:61Z":      -1,
+		"1970-01-01T00:00:00Z":      0,
+		"2038-01-19T03:14:08Z":      1 << 31 * 1000, // the first second that 32 bits cannot hold
+		"2106-02-07T06:28:16Z":      1 << 32 * 1000,
+		"2026-03-29T02:30:00+01:00": 1_774_747_800_000, // an hour that clocks on the wall skip
+		"2026-10-25T02:30:00+02:00": 1_792_888_200_000, // and the two that they show twice
+		"2026-10-25T02:30:00+01:00": 1_792_891_800_000,
+		"9999-12-31T23:59:59.999Z":  253_402_300_799_999,
+	} {
+		got, err := topic.DecodeReadings(nil, []byte(`{"t":"`+s+`","v":1}`), meter.Registers()[0])
+		if want < 0 {
+			if err == nil {
+				t.Errorf("%s is %s, want an error", s, got[0].At)
+			}
+			continue
+		}
+		if err != nil || got[0].At != want {
+			t.Errorf("%s: %v, %v, want %d", s, got, err, want)
+		}
+	}
 }
 
 func TestInstantsAgreeWithTimePackage(t *testing.T) {

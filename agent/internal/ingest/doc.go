@@ -3,8 +3,8 @@
 // It must not know a broker connection (mqtt) nor files (store). Nothing is dropped in silence: a message or reading that
 // is refused is counted by reason and kept in quarantine; only exact repeats are just counted.
 //
-// Invariant: a message is acked after the commit that holds all its accepted readings, and after the one that holds what
-// of it was quarantined. While a commit fails, it is tried again and its messages stay unacked.
+// Invariant: a message is acked after the commit that holds all its accepted readings, and after those that hold what
+// of it waits for the time to be known and what was quarantined. While a commit fails, it is tried again and its messages stay unacked.
 //
 // # Group commits
 //
@@ -24,6 +24,16 @@
 // repeat when the same series, instant and value is among the last readings taken (a window in memory, filled from the
 // store at start) or, for a reading not newer than its series' newest, in the log. Another value for the same instant is no
 // repeat: both are kept, and the hub decides.
+//
+// # Time
+//
+// Package clock says how far the agent's clock may be believed. While it may not, a reading that has its instant from this machine's
+// clock (none of its own, or one near the wrong wall clock's, or one before 2020 and within this boot) is held: kept
+// durably with the time since boot, acked, and stored as soon as it is known when the boot began, also after a restart.
+// After a reboot that is so only if the boot without the time is bounded closely; else its readings go to quarantine as
+// unset-clock, to be released with an instant. What is held takes at most a sixteenth of the store's cap; beyond
+// that, the oldest go to quarantine too. A reading whose instant was computed so is of quality estimated: its value is
+// measured, its time is not. A meter's own instant is never changed.
 //
 // # Mappings
 //

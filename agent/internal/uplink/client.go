@@ -15,6 +15,7 @@ import (
 	"fluxora.dev/proto/zstd"
 
 	"fluxora.dev/agent/internal/identity"
+	"fluxora.dev/shared/meter"
 )
 
 // Options configure a Client. Identity, Store and Log are needed; zero values of the rest mean the defaults.
@@ -32,6 +33,8 @@ type Options struct {
 	// OnConfig and OnModels are told what the hub announces, one call at a time. They must not block: readings wait meanwhile.
 	OnConfig func(wire.SiteConfig)
 	OnModels func([]wire.ModelVersion)
+	// OnTime is told the hub's clock, when a session begins. It must not block.
+	OnTime func(meter.Millis)
 
 	BatchReadings int           // in one batch; 10,000
 	Fresh         uint64        // a backlog of more readings lets newer ones pass; 20,000
@@ -61,6 +64,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.OnModels == nil {
 		o.OnModels = func([]wire.ModelVersion) {}
+	}
+	if o.OnTime == nil {
+		o.OnTime = func(meter.Millis) {}
 	}
 	setDefault(&o.BatchReadings, 10_000)
 	setDefault(&o.Fresh, 20_000)

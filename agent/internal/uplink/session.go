@@ -128,6 +128,7 @@ func (s *session) open(ctx context.Context) error {
 			}
 			s.sender = newSender(store, s.c.o, w.MaxInFlight)
 			s.c.status.welcomed(w.Now, meter.MillisOf(s.c.o.Now()))
+			s.c.o.OnTime(w.Now)
 			s.c.o.Log.Info("uplink connected", "hub", s.c.o.Hub, "cursor", w.Cursor, "next", hello.Next, "pending", store.Pending())
 			return nil
 		default:
