@@ -88,8 +88,9 @@ func Open(o Options) (*Cache, error) {
 		}
 		c.bytes[v.SHA256] = b
 	}
+	// A full disk must not keep the agent from starting. What was changed above is found again at the next start.
 	if err := c.index.write(o.Dir); err != nil {
-		return nil, fmt.Errorf("write the index of models: %w", err)
+		o.Log.Error("the index of models cannot be written at the moment", "error", err)
 	}
 	return c, c.sweep(nil)
 }

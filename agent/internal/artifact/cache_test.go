@@ -363,3 +363,18 @@ func (b *bench) restoreFile(name string, p []byte) {
 		b.t.Fatal(err)
 	}
 }
+
+// TestStartsWhenNothingCanBeWritten is a fault of the campaign: on a full disk the agent did not start, for want of an index of
+// no models. A directory in the index's place stands for the full disk, since root may write anywhere else.
+func TestStartsWhenNothingCanBeWritten(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "index.json"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	_, err := artifact.Open(artifact.Options{
+		Dir: dir, Version: "1", Key: func() ed25519.PublicKey { return nil }, Check: func([]byte) error { return nil }, Log: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Errorf("without a writable index: %v: want a cache", err)
+	}
+}
