@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -21,6 +22,7 @@ type Source struct {
 	Env   []string          // "NAME=value" entries, as from os.Environ
 	Known []string          // variables with the prefix that are no keys, such as the one that names the file itself
 	Flags map[string]string // key → value, as given on the command line
+	Names map[string]string // key → the flag that gives it, as "--site"; "--set KEY" where there is no entry
 
 	Prefix string // of environment variables, "FLUXORA_AGENT_"
 }
@@ -34,7 +36,7 @@ type Checker interface {
 
 // Problem is one wrong key or value.
 type Problem struct {
-	Place string // "agent.yaml:3:7", "environment FLUXORA_AGENT_SITE", "flag --site" or "default"
+	Place string // "agent.yaml:3:7", "environment FLUXORA_AGENT_SITE", "flag --set site" or "default"
 	Key   string
 	What  string
 }
@@ -70,11 +72,15 @@ func Load(src Source, into any) error {
 	}
 	l.environment(src, root.Elem())
 	for _, key := range sortedKeys(src.Flags) {
-		l.set(key, src.Flags[key], "flag --"+strings.ReplaceAll(key, ".", "-"), root.Elem())
+		l.set(key, src.Flags[key], "flag "+cmp.Or(src.Names[key], "--set "+key), root.Elem())
 	}
-	if c, ok := into.(Checker); ok && len(l.problems) == 0 {
+	if c, ok := into.(Checker); ok && !l.unreadable {
+		known := len(l.problems)
 		c.Check(func(key, format string, args ...any) {
-			l.problems = append(l.problems, Problem{l.placeOf(key), key, fmt.Sprintf(format, args...)})
+			// What could not be read has its default, or nothing; that it is wrong is known already.
+			if !slices.ContainsFunc(l.problems[:known], func(p Problem) bool { return p.Key == key }) {
+				l.problems = append(l.problems, Problem{l.placeOf(key), key, fmt.Sprintf(format, args...)})
+			}
 		})
 	}
 	if len(l.problems) > 0 {
@@ -84,9 +90,10 @@ func Load(src Source, into any) error {
 }
 
 type loader struct {
-	path     string
-	places   map[string]string // key → where it was set
-	problems Problems
+	path       string
+	unreadable bool              // the file is no YAML, so what is missing means nothing
+	places     map[string]string // key → where it was set
+	problems   Problems
 }
 
 func (l *loader) problem(place, key, format string, args ...any) {
@@ -129,6 +136,7 @@ func (l *loader) file(path string, root reflect.Value) error {
 		return nil
 	}
 	if len(parsed.Docs) > 1 {
+		l.unreadable = true
 		l.problem(path, "", "holds %d YAML documents: want one", len(parsed.Docs))
 		return nil
 	}
@@ -142,6 +150,7 @@ func (l *loader) file(path string, root reflect.Value) error {
 
 // syntax reports what keeps the file from being YAML at all.
 func (l *loader) syntax(err error) {
+	l.unreadable = true
 	var at yaml.Error
 	if errors.As(err, &at) && at.GetToken() != nil {
 		p := at.GetToken().Position

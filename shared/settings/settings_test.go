@@ -108,7 +108,13 @@ func TestEveryProblemIsNamedWithItsPlace(t *testing.T) {
 			"environment FLX_MQTT_URI: no such setting; did you mean FLX_MQTT_URL?",
 			`environment FLX_MQTT_PORT: mqtt.port: "-1" is no whole number`,
 		}},
-		{"flag", "site: a", settings.Source{Flags: map[string]string{"widow": "1s"}}, []string{"flag --widow: widow: no such setting; did you mean window?"}},
+		{"flag", "site: a", settings.Source{Flags: map[string]string{"widow": "1s"}}, []string{"flag --set widow: widow: no such setting; did you mean window?"}},
+		{"flag of its own", "", settings.Source{Flags: map[string]string{"site": "", "window": "x"}, Names: map[string]string{"site": "--site"}}, []string{
+			"flag --site: site: is missing", `flag --set window: window: "x" is no duration`,
+		}},
+		{"kinds and checks in one run", "site: \"\"\nwindow: x\npoints: [{max_watts: -4}, {max_watts: z}]\n", settings.Source{}, []string{
+			"agent.yaml:1:7: site: is missing", "agent.yaml:2:9: window:", "agent.yaml:3:22: points[0].max_watts: is -4", "agent.yaml:3:39: points[1].max_watts:",
+		}},
 		{"its own checks", "points:\n  - name: a\n  - name: b\n    max_watts: -4\n", settings.Source{}, []string{"default: site: is missing", "agent.yaml:4:16: points[1].max_watts: is -4"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

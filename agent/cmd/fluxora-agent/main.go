@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"os/signal"
 	"strings"
@@ -23,7 +22,7 @@ import (
 var version = "dev"
 
 type flags struct {
-	Config string            `help:"Settings, a YAML file. Environment variables FLUXORA_AGENT_… and --set win over it." type:"path" env:"FLUXORA_AGENT_CONFIG" placeholder:"FILE"`
+	Config string            `help:"Settings, a YAML file; else the variable FLUXORA_AGENT_CONFIG names it. Environment variables FLUXORA_AGENT_… and --set win over it." type:"path" placeholder:"FILE"`
 	Set    map[string]string `help:"One setting, as --set mqtt.url=tcp://broker:1883; may be repeated." mapsep:"none"`
 
 	CheckConfig bool `help:"Check the settings, name everything that is wrong with its place, and exit."`
@@ -36,44 +35,75 @@ type flags struct {
 type enroll struct {
 	Hub       string `help:"The hub's uplink address, host:port; default hub.address of the settings." placeholder:"HOST:PORT"`
 	Token     string `help:"The token. Others on this machine may see it; --token-file or standard input (-) hide it." xor:"token" placeholder:"TOKEN"`
-	TokenFile string `help:"A file that holds the token; - for standard input." xor:"token" default:"-"`
+	TokenFile string `help:"A file that holds the token; - or nothing for standard input." xor:"token" placeholder:"FILE"`
 }
 
 func main() {
-	var f flags
-	k := kong.Parse(&f, kong.Name("fluxora-agent"), kong.UsageOnError(),
-		kong.Description("Takes meter readings over MQTT, keeps them safe, forecasts, and syncs to the Fluxora hub."))
-	if err := run(k.Command(), f); err != nil {
-		fmt.Fprintln(os.Stderr, "fluxora-agent:", err)
-		os.Exit(1)
-	}
+	os.Exit(run(os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr))
 }
 
-func run(command string, f flags) error {
-	if command == "version" {
-		fmt.Println(version)
-		return nil
-	}
-	c, err := app.LoadConfig(f.Config, os.Environ(), f.Set)
+// run carries out one command and returns its exit code: 0 done, 1 not done, 2 a mistake on the command line or in the settings.
+func run(args, env []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	var f flags
+	exited := -1
+	parser, err := kong.New(&f, kong.Name("fluxora-agent"), kong.Writers(stdout, stderr), kong.Exit(func(code int) { exited = code }),
+		kong.Description("Takes meter readings over MQTT, keeps them safe, forecasts, and syncs to the Fluxora hub."))
 	if err != nil {
-		return fmt.Errorf("settings:\n%w", err)
+		fmt.Fprintln(stderr, "fluxora-agent:", err)
+		return 1
+	}
+	parsed, err := parser.Parse(args)
+	if exited >= 0 { // help was asked for
+		return exited
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "fluxora-agent: %v; `fluxora-agent --help` shows commands and flags\n", err)
+		return 2
+	}
+	if parsed.Command() == "version" {
+		fmt.Fprintln(stdout, "fluxora-agent", version)
+		return 0
+	}
+	if f.Config == "" {
+		f.Config = valueOf(env, "FLUXORA_AGENT_CONFIG")
+	}
+	c, err := app.LoadConfig(f.Config, env, f.Set)
+	if err != nil {
+		fmt.Fprintln(stderr, err)
+		return 2
 	}
 	if f.CheckConfig {
-		fmt.Println("settings are in order")
-		return nil
+		fmt.Fprintln(stdout, "settings are in order")
+		return 0
 	}
-	log := app.NewLogger(c, os.Stderr)
+	log := app.NewLogger(c, stderr)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	if command == "enroll" {
-		return f.Enroll.run(ctx, c, log)
+	if parsed.Command() == "enroll" {
+		err = f.Enroll.run(ctx, c, stdin, stdout)
+	} else {
+		// A second signal ends the program at once: readings are safe, the broker keeps what is not acked.
+		context.AfterFunc(ctx, stop)
+		err = app.Run(ctx, app.Options{Config: c, Log: log, Version: version})
 	}
-	// A second signal ends the program at once: readings are safe, the broker keeps what is not acked.
-	context.AfterFunc(ctx, stop)
-	return app.Run(ctx, app.Options{Config: c, Log: log, Version: version})
+	if err != nil {
+		fmt.Fprintln(stderr, "fluxora-agent:", err)
+		return 1
+	}
+	return 0
 }
 
-func (e enroll) run(ctx context.Context, c app.Config, log *slog.Logger) error {
+// valueOf returns the variable's value in env, empty when it is not set.
+func valueOf(env []string, name string) string {
+	for _, e := range env {
+		if v, ok := strings.CutPrefix(e, name+"="); ok {
+			return v
+		}
+	}
+	return ""
+}
+
+func (e enroll) run(ctx context.Context, c app.Config, stdin io.Reader, stdout io.Writer) error {
 	hub := e.Hub
 	if hub == "" {
 		hub = c.Hub.Address
@@ -83,7 +113,7 @@ func (e enroll) run(ctx context.Context, c app.Config, log *slog.Logger) error {
 	}
 	token := e.Token
 	if token == "" {
-		b, err := readToken(e.TokenFile)
+		b, err := readToken(e.TokenFile, stdin)
 		if err != nil {
 			return err
 		}
@@ -95,14 +125,13 @@ func (e enroll) run(ctx context.Context, c app.Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("enrolled as agent %s of site %s at %s\n", id.Agent, id.Site, hub)
-	log.Debug("enrolled", "agent", id.Agent, "site", id.Site)
+	fmt.Fprintf(stdout, "enrolled as agent %s of site %s at %s\n", id.Agent, id.Site, hub)
 	return nil
 }
 
-func readToken(path string) ([]byte, error) {
-	var in io.Reader = os.Stdin
-	if path != "-" {
+func readToken(path string, stdin io.Reader) ([]byte, error) {
+	in := stdin
+	if path != "-" && path != "" {
 		f, err := os.Open(path)
 		if err != nil {
 			return nil, fmt.Errorf("enroll: read token: %w", err)

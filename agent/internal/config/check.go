@@ -43,6 +43,9 @@ func (c *Config) Check(report func(key, format string, args ...any)) {
 	}
 	if c.HTTP.Listen != "" {
 		checkAddress(report, "http.listen", c.HTTP.Listen)
+		if host, _, err := net.SplitHostPort(c.HTTP.Listen); err == nil && c.HTTP.TokenFile == "" && !loopback(host) {
+			report("http.listen", "%q can be reached from elsewhere: set http.token_file, or listen on 127.0.0.1", c.HTTP.Listen)
+		}
 	}
 	checkFile(report, "http.token_file", c.HTTP.TokenFile)
 	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level) {
@@ -63,6 +66,11 @@ func checkAddress(report func(key, format string, args ...any), key, address str
 	if _, port, err := net.SplitHostPort(address); err != nil || port == "" {
 		report(key, "%q: want host:port", address)
 	}
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 func checkFile(report func(key, format string, args ...any), key, path string) {
@@ -127,7 +135,16 @@ func (x Mapping) check(report func(key, format string, args ...any), key string)
 	} else if x.Topic != "" && !strings.Contains(x.Topic, "{point}") {
 		report(key+".point", "is empty: want a point, or {point} in the topic")
 	}
+	for name, p := range map[string]string{".path": x.Path, ".timestamp": x.Timestamp, ".meter_path": x.MeterPath} {
+		if _, err := ParsePath(p); err != nil {
+			report(key+name, "%v", err)
+		}
+	}
 	info, err := meter.LookupRegister(x.Register)
+	fits := func(r meter.RegisterInfo) bool { _, err := topic.Exponent(x.Unit, r); return err == nil }
+	if err != nil && !slices.ContainsFunc(meter.Registers(), fits) {
+		report(key+".unit", "%q: want mWh, Wh, kWh, MWh, mW, W, kW or MW", x.Unit)
+	}
 	switch {
 	case x.Register == "":
 		if (x.Preset == "" || x.Preset == "plain") && !strings.Contains(x.Topic, "{register}") {

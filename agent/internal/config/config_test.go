@@ -87,8 +87,14 @@ mqtt:
       unit: kWh
       kind: counter
     - preset: shelly
+    - topic: a/{point}/{register}
+      path: a..b
+      timestamp: a[x
+      meter_path: a[1]b
+      unit: furlong
 store:
   max_bytes: 1KiB
+  retention: tomorrow
   commit_window: 2h
 limits:
   series: 0
@@ -102,7 +108,7 @@ forecast:
 hub:
   address: hub
 http:
-  listen: "8090"
+  listen: 0.0.0.0:8090
 log:
   level: loud
 `)
@@ -116,7 +122,8 @@ log:
 	}
 	for _, key := range []string{
 		"site", "zone", "resolution", "mqtt.url", "mqtt.max_inflight", "mqtt.password_file", "mqtt.mappings[0].topic",
-		"mqtt.mappings[0].register", "mqtt.mappings[1].register", "mqtt.mappings[2].unit", "mqtt.mappings[2].kind", "mqtt.mappings[3].preset", "store.max_bytes",
+		"mqtt.mappings[0].register", "mqtt.mappings[1].register", "mqtt.mappings[2].unit", "mqtt.mappings[2].kind", "mqtt.mappings[3].preset", "mqtt.mappings[4].path",
+		"mqtt.mappings[4].timestamp", "mqtt.mappings[4].meter_path", "mqtt.mappings[4].unit", "store.max_bytes", "store.retention",
 		"store.commit_window", "limits.series", "points[0].registers[0]", "points[1].name", "forecast.horizon", "forecast.levels",
 		"hub.address", "http.listen", "log.level",
 	} {
