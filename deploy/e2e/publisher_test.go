@@ -165,6 +165,15 @@ func messages(s series, rs []topic.Payload, each int) (ms []message) {
 	return ms
 }
 
+// at returns messages as they are at another site. They are not entered into the books.
+func at(other string, ms []message) []message {
+	out := make([]message, len(ms))
+	for i, m := range ms {
+		out[i] = message{topic: topic.ReadingTopic(other, m.series.Point, m.series.Register), payload: m.payload}
+	}
+	return out
+}
+
 // load publishes readings of several counters, 30 s apart, until the function it returns is called.
 func (p *publisher) load(each int, cs ...*counter) (stop func()) {
 	ctx, cancel := context.WithCancel(p.w.ctx)
