@@ -174,12 +174,13 @@ func (s *subscriber) until(t *testing.T, what string, cond func() bool) {
 }
 
 // start runs the bridge until the returned function is called.
-func start(t *testing.T, c app.Config, ready func(string)) (stop func()) {
+func start(t *testing.T, c app.Config, ready func(string), log ...*slog.Logger) (stop func()) {
 	t.Helper()
+	log = append(log, slog.New(slog.DiscardHandler))
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
-		done <- app.Run(ctx, app.Options{Config: c, Version: "test", Log: slog.New(slog.DiscardHandler), Ready: ready})
+		done <- app.Run(ctx, app.Options{Config: c, Version: "test", Log: log[0], Ready: ready})
 	}()
 	var once sync.Once
 	stop = func() {

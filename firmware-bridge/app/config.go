@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -106,6 +107,19 @@ func (c *Config) Check(report func(key, format string, args ...any)) {
 	}
 	if (c.MQTT.CertFile == "") != (c.MQTT.KeyFile == "") {
 		report("mqtt.cert_file", "want cert_file and key_file, or neither")
+	}
+	for key, path := range map[string]string{
+		"mqtt.password_file": c.MQTT.PasswordFile, "mqtt.ca_file": c.MQTT.CAFile, "mqtt.cert_file": c.MQTT.CertFile, "mqtt.key_file": c.MQTT.KeyFile,
+	} {
+		if path == "" {
+			continue
+		}
+		f, err := os.Open(path)
+		if err != nil {
+			report(key, "%v", err)
+			continue
+		}
+		f.Close()
 	}
 	c.Replay.check(report)
 	if c.HTTP.Listen != "" {

@@ -3,8 +3,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -23,7 +23,7 @@ var version = "dev"
 // flags are the settings most often given by hand; each wins over the environment and the file. Those that have a key tag
 // are settings of that key.
 type flags struct {
-	Config      string           `help:"YAML file with settings." env:"FLUXORA_BRIDGE_CONFIG" placeholder:"FILE"`
+	Config      string           `help:"YAML file with settings; else the variable FLUXORA_BRIDGE_CONFIG names it." placeholder:"FILE"`
 	CheckConfig bool             `help:"Check settings and recording, and exit."`
 	List        bool             `help:"Print the meters that would be played, and exit."`
 	Version     kong.VersionFlag `help:"Print the version."`
@@ -51,38 +51,67 @@ type flags struct {
 }
 
 func main() {
+	os.Exit(run(os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
+}
+
+// run carries out the command line and returns the exit code: 0 done, 1 not done, 2 a mistake on the command line or in the
+// settings.
+func run(args, env []string, stdout, stderr io.Writer) int {
 	var f flags
-	k := kong.Parse(&f, kong.Name("fluxora-bridge"), kong.Description("Publishes the readings of meters over MQTT."),
-		kong.Vars{"version": version})
+	exited := -1
+	parser, err := kong.New(&f, kong.Name("fluxora-bridge"), kong.Description("Publishes the readings of meters over MQTT."),
+		kong.Writers(stdout, stderr), kong.Exit(func(code int) { exited = code }), kong.Vars{"version": "fluxora-bridge " + version})
+	if err != nil {
+		fmt.Fprintln(stderr, "fluxora-bridge:", err)
+		return 1
+	}
+	k, err := parser.Parse(args)
+	if exited >= 0 { // help or the version was asked for
+		return exited
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "fluxora-bridge: %v; `fluxora-bridge --help` shows the flags\n", err)
+		return 2
+	}
+	if f.Config == "" {
+		f.Config = valueOf(env, app.EnvConfig)
+	}
 	set, names := given(k)
 	if f.List && set["site"] == "" {
 		set["site"] = "list" // a list needs no site
 	}
-	config, err := app.LoadConfig(settings.Source{Path: f.Config, Env: os.Environ(), Flags: set})
-	var wrong settings.Problems
-	if errors.As(err, &wrong) { // settings names flags after their keys
-		for i, p := range wrong {
-			if name, ok := names[p.Key]; ok {
-				wrong[i].Place = "flag --" + name
-			}
-		}
+	config, err := app.LoadConfig(settings.Source{Path: f.Config, Env: env, Flags: set, Names: names})
+	if err != nil {
+		fmt.Fprintln(stderr, err)
+		return 2
 	}
-	if err == nil && (f.List || f.CheckConfig) {
+	if f.List || f.CheckConfig {
 		var lines []string
 		if lines, err = app.List(config); err == nil && f.List {
-			fmt.Println(strings.Join(lines, "\n"))
+			fmt.Fprintln(stdout, strings.Join(lines, "\n"))
 		} else if err == nil {
-			fmt.Printf("The settings are right; %d registers would be played.\n", len(lines))
+			fmt.Fprintf(stdout, "The settings are right; %d registers would be played.\n", len(lines))
 		}
-	} else if err == nil {
+	} else {
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 		defer stop()
-		err = app.Run(ctx, app.Options{Config: config, Version: version, Log: logger(config.Log)})
+		err = app.Run(ctx, app.Options{Config: config, Version: version, Log: logger(config.Log, stderr)})
 	}
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "fluxora-bridge: %v\n", err)
-		os.Exit(1)
+		fmt.Fprintln(stderr, "fluxora-bridge:", err)
+		return 1
 	}
+	return 0
+}
+
+// valueOf returns the variable's value in env, empty when it is not set.
+func valueOf(env []string, name string) string {
+	for _, e := range env {
+		if v, ok := strings.CutPrefix(e, name+"="); ok {
+			return v
+		}
+	}
+	return ""
 }
 
 // given returns the settings that stand on the command line, and the names of their flags, by key.
@@ -90,20 +119,20 @@ func given(k *kong.Context) (set, names map[string]string) {
 	set, names = map[string]string{}, map[string]string{}
 	for _, f := range k.Flags() {
 		if v, ok := f.Target.Interface().(*string); ok && v != nil && f.Tag.Get("key") != "" {
-			set[f.Tag.Get("key")], names[f.Tag.Get("key")] = *v, f.Name
+			set[f.Tag.Get("key")], names[f.Tag.Get("key")] = *v, "--"+f.Name
 		}
 	}
 	return set, names
 }
 
-func logger(c app.Log) *slog.Logger {
+func logger(c app.Log, w io.Writer) *slog.Logger {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
 		level = slog.LevelInfo
 	}
 	o := &slog.HandlerOptions{Level: level}
 	if c.Format == "json" {
-		return slog.New(slog.NewJSONHandler(os.Stderr, o))
+		return slog.New(slog.NewJSONHandler(w, o))
 	}
-	return slog.New(slog.NewTextHandler(os.Stderr, o))
+	return slog.New(slog.NewTextHandler(w, o))
 }

@@ -1,0 +1,138 @@
+package app_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha512"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/base64"
+	"encoding/pem"
+	"fmt"
+	"log/slog"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"fluxora.dev/firmware-bridge/app"
+)
+
+// certify writes an authority and a certificate of it for 127.0.0.1 with its key, all PEM, and returns their paths.
+func certify(t *testing.T, dir string) (ca, cert, key string) {
+	t.Helper()
+	check := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	write := func(name, kind string, der []byte) string {
+		path := filepath.Join(dir, name)
+		check(os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600))
+		return path
+	}
+	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	check(err)
+	authority := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test authority"}, NotBefore: time.Now().Add(-time.Hour),
+		NotAfter: time.Now().Add(24 * time.Hour), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}
+	caDER, err := x509.CreateCertificate(rand.Reader, authority, authority, caKey.Public(), caKey)
+	check(err)
+	brokerKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	check(err)
+	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
+		SerialNumber: big.NewInt(2), NotBefore: authority.NotBefore, NotAfter: authority.NotAfter, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}, authority, brokerKey.Public(), caKey)
+	check(err)
+	keyDER, err := x509.MarshalPKCS8PrivateKey(brokerKey)
+	check(err)
+	return write("ca.pem", "CERTIFICATE", caDER), write("broker.pem", "CERTIFICATE", der), write("broker.key", "PRIVATE KEY", keyDER)
+}
+
+// secure adds a listener with TLS and one user to b, before it is started, and returns its URL and the authority's file.
+func (b *broker) secure(user, password string) (url, ca string) {
+	b.t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	port := l.Addr().(*net.TCPAddr).Port
+	l.Close()
+	ca, cert, key := certify(b.t, b.dir)
+	salt := []byte("twelve bytes")
+	hash := sha512.Sum512(append([]byte(password), salt...)) // Mosquitto's format $6$
+	users := filepath.Join(b.dir, "users")
+	line := fmt.Sprintf("%s:$6$%s$%s\n", user, base64.StdEncoding.EncodeToString(salt), base64.StdEncoding.EncodeToString(hash[:]))
+	if err := os.WriteFile(users, []byte(line), 0o600); err != nil {
+		b.t.Fatal(err)
+	}
+	conf, err := os.ReadFile(b.conf)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	text := fmt.Sprintf("per_listener_settings true\n%slistener %d 127.0.0.1\nallow_anonymous false\npassword_file %s\ncafile %s\ncertfile %s\nkeyfile %s\n",
+		conf, port, users, ca, cert, key)
+	if err := os.WriteFile(b.conf, []byte(text), 0o600); err != nil {
+		b.t.Fatal(err)
+	}
+	return fmt.Sprintf("ssl://127.0.0.1:%d", port), ca
+}
+
+func TestTLSAndPassword(t *testing.T) {
+	b := newBroker(t)
+	url, ca := b.secure("bridge", "s3cret: with ünicode")
+	b.start()
+	s := subscribe(t, b)
+	password := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(password, []byte("wrong\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := settingsOf(t, b, map[string]string{
+		"mqtt.url": url, "mqtt.username": "bridge", "mqtt.password_file": password, "mqtt.ca_file": ca, "replay.backfill": "2",
+	})
+	var log strings.Builder
+	refused := make(chan struct{})
+	handler := slog.NewTextHandler(writer(func(line string) {
+		if log.Len() == 0 && strings.Contains(line, "level=WARN") {
+			log.WriteString(line)
+			close(refused)
+		}
+	}), nil)
+	start(t, c, nil, slog.New(handler))
+	select {
+	case <-refused:
+	case <-time.After(20 * time.Second):
+		t.Fatal("a wrong password is not noticed")
+	}
+	if !strings.Contains(strings.ToLower(log.String()), "not authorized") || strings.Contains(log.String(), "wrong") {
+		t.Errorf("a wrong password is logged as %q: want the broker's reason and not the password", log.String())
+	}
+	// The file is read again at each attempt.
+	if err := os.WriteFile(password, []byte("s3cret: with ünicode\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.until(t, "readings over TLS", func() bool { return len(s.readings) == 2 })
+}
+
+type writer func(line string)
+
+func (w writer) Write(b []byte) (int, error) { w(string(b)); return len(b), nil }
+
+func TestBadTLSFilesAreNamed(t *testing.T) {
+	rubbish := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(rubbish, []byte("no PEM"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := app.DefaultConfig()
+	c.Site, c.MQTT.CAFile = "a", rubbish
+	if err := app.Run(t.Context(), app.Options{Config: c, Log: slog.New(slog.DiscardHandler)}); err == nil || !strings.Contains(err.Error(), rubbish) {
+		t.Errorf("%v: want the file named", err)
+	}
+}
