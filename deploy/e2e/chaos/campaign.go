@@ -64,8 +64,12 @@ type campaign struct {
 	truth   truth
 	summary Summary
 	base    goroutines
-	peak    struct{ agent, hub, disk int64 }
-	log     roundLog
+	fresh   struct { // of the present round
+		damaged bool
+		evicted int64 // when it began
+	}
+	peak struct{ agent, hub, disk int64 }
+	log  roundLog
 }
 
 // Run runs a campaign. A broken promise is ErrBroken; then the data stays where it is and Out has the seed and a log of the
@@ -99,6 +103,7 @@ func Run(ctx context.Context, o Options) (_ Summary, err error) {
 	if c.world, err = newWorld(ctx, o.Bin, dir); err != nil {
 		return Summary{}, fmt.Errorf("set the stage for the campaign: %w", err)
 	}
+	c.world.note = c.log.note
 	err = c.rounds(ctx)
 	if err == nil {
 		err = c.world.close() // in order, which must succeed
@@ -146,6 +151,7 @@ func (c *campaign) rounds(ctx context.Context) error {
 		c.summary.Longest = max(c.summary.Longest, time.Since(began))
 		fmt.Fprintf(c.o.Out, "round %d: %s: %d readings in all, %s\n", n, c.log.kinds(), c.summary.Acknowledged, time.Since(began).Round(100*time.Millisecond))
 	}
+	c.fresh.damaged = false
 	f, err := c.check(ctx, time.Now(), nil)
 	if err == nil {
 		err = c.conclude(f)
@@ -190,7 +196,12 @@ func (c *campaign) round(ctx context.Context, n int, plan []strike) error {
 	w := c.world
 	c.log.begin()
 	clear(w.meters.oldest)
-	began := time.Now()
+	began, damaged := time.Now(), w.damaged.Load()
+	if books, err := w.agent.Books(ctx); err == nil {
+		c.fresh.evicted = books.Evicted
+	} else {
+		return err
+	}
 
 	stop, published := make(chan struct{}), make(chan error, 1)
 	go func() { published <- c.publish(ctx, n, stop) }()
@@ -212,6 +223,7 @@ func (c *campaign) round(ctx context.Context, n int, plan []strike) error {
 		return err
 	}
 	c.log.note("settled")
+	c.fresh.damaged = w.damaged.Load() > damaged
 	f, err := c.check(ctx, began, maps.Clone(w.meters.oldest))
 	if err != nil {
 		return err
@@ -254,7 +266,7 @@ func (c *campaign) strikes(ctx context.Context, plan []strike) error {
 				c.world.victims[v].Lock()
 				defer c.world.victims[v].Unlock()
 			}
-			c.log.note(s.kind)
+			c.log.note("begin " + s.kind)
 			err := s.run(ctx, c.world, rand.New(rand.NewPCG(s.seed, 0)), func() { pause(ctx, s.hold) })
 			if err != nil {
 				errs[i] = fmt.Errorf("%s: %w", s.kind, err)
@@ -320,9 +332,8 @@ func (l *roundLog) kinds() string {
 	defer l.mu.Unlock()
 	var ks []string
 	for _, line := range l.lines {
-		_, what, _ := strings.Cut(line, " s  ")
-		if !strings.HasPrefix(what, "end of ") && what != "healed" && what != "settled" {
-			ks = append(ks, what)
+		if _, kind, ok := strings.Cut(line, " s  begin "); ok {
+			ks = append(ks, kind)
 		}
 	}
 	if len(ks) == 0 {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
+	"slices"
 	"time"
 
 	"fluxora.dev/shared/interval"
@@ -41,6 +43,7 @@ func (c *campaign) check(ctx context.Context, began time.Time, since map[series]
 
 // checkReadings proves invariants 1 and 4.
 func (c *campaign) checkReadings(ctx context.Context, f *findings, _ time.Time, since map[series]int64) error {
+	var gone []func() // what to believe once the agent has named what it lost
 	for s, want := range c.truth {
 		from := meter.Millis(0)
 		if since != nil {
@@ -65,18 +68,21 @@ func (c *campaign) checkReadings(ctx context.Context, f *findings, _ time.Time, 
 			if at < from {
 				continue
 			}
-			last := vs[len(vs)-1]
-			switch got, ok := have[at]; {
+			got, ok := have[at]
+			held, missing := split(vs, got, ok, earlier[at])
+			if c.fresh.damaged && len(held) > 0 == ok && missing > 0 { // only some of what was published is there
+				f.named += missing
+				gone = append(gone, func() { c.truth.amend(s, at, held) })
+				continue
+			}
+			switch {
 			case !ok:
 				f.lost++
 				f.problem("%s at %s was acknowledged and is not in Postgres", s.Point, at)
-			case got != last:
-				f.problem("%s at %s is %v in Postgres: want %v, of %v", s.Point, at, got, last, vs)
-			}
-			for _, v := range vs[:len(vs)-1] {
-				if v.Value != last.Value && !earlier[at][v.Value] {
-					f.problem("%s at %s: value %d, corrected later, is not in the history", s.Point, at, v.Value)
-				}
+			case got != vs[len(vs)-1]:
+				f.problem("%s at %s is %v in Postgres: want %v, of %v", s.Point, at, got, vs[len(vs)-1], vs)
+			case missing > 0:
+				f.problem("%s at %s: of %v, corrected later, not all are in the history", s.Point, at, vs)
 			}
 		}
 		for at, got := range have {
@@ -85,7 +91,39 @@ func (c *campaign) checkReadings(ctx context.Context, f *findings, _ time.Time, 
 			}
 		}
 	}
+	if !c.fresh.damaged {
+		return nil
+	}
+	// The agent names what it lost in sequences, and of a damaged file at most what it can have held.
+	books, err := c.world.agent.Books(ctx)
+	if err != nil {
+		return err
+	}
+	if most := books.Evicted - c.fresh.evicted; int64(f.named) > most {
+		f.lost += f.named
+		f.problem("%d acknowledged readings went with a damaged file, but the agent names only %d: %+v", f.named, most, books)
+		return nil
+	}
+	for _, amend := range gone {
+		amend()
+	}
+	for s, rs := range c.truth {
+		newest := slices.Max(slices.Collect(maps.Keys(rs)))
+		c.world.agentBlind[s] = newest.Floor(24 * time.Hour).Add(24 * time.Hour)
+	}
 	return nil
+}
+
+// split tells which of the values published for an instant the hub has, and how many it lacks.
+func split(vs []value, got value, ok bool, earlier map[int64]bool) (held []value, missing int) {
+	for _, v := range vs {
+		if ok && (v == got || earlier[v.Value]) {
+			held = append(held, v)
+			continue
+		}
+		missing++
+	}
+	return held, missing
 }
 
 // checkBooks proves invariants 2 and 3.
@@ -123,7 +161,7 @@ func (c *campaign) checkIntervals(ctx context.Context, f *findings, _ time.Time,
 		for name, of := range map[string]func(context.Context, series) ([]interval.Interval, error){"agent": c.world.agentIntervals, "hub": c.world.hubIntervals} {
 			var blind meter.Millis
 			if name == "agent" {
-				blind = meter.Millis(c.world.agentBlind[s])
+				blind = c.world.agentBlind[s]
 			}
 			if err := sameIntervals(ctx, s, want, blind, of); err != nil {
 				f.problem("%s's intervals of %s: %v", name, s.Point, err)

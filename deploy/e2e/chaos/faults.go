@@ -97,6 +97,10 @@ func (w *world) faults() (can []fault, cannot map[string]string) {
 			return nil
 		}},
 	}
+	can = append(can,
+		fault{"damaged file", 4, []victim{agentVictim, hubNetwork}, damage},
+		fault{"cloned agent", 1, []victim{agentVictim, hubVictim, hubNetwork}, clone},
+	)
 	can = append(can, networkFaults("hub", hubNetwork, w.toHub)...)
 	can = append(can, networkFaults("broker", mqttNetwork, w.toMQTT)...)
 	if w.disk != "" {

@@ -128,13 +128,14 @@ func (p *proxy) pass(in net.Conn) {
 func (p *proxy) copy(dst io.Writer, src io.Reader) {
 	b := make([]byte, 16<<10)
 	for {
-		m, moved := p.now()
+		m, _ := p.now()
 		piece := b
 		if m.rate > 0 {
 			piece = b[:max(1, min(len(b), m.rate/10))]
 		}
 		n, err := src.Read(piece)
-		for m, moved = p.now(); m.stall && !m.cut; m, moved = p.now() {
+		m, moved := p.now()
+		for ; m.stall && !m.cut; m, moved = p.now() {
 			<-moved
 		}
 		pause := m.delay

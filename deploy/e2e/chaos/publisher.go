@@ -127,13 +127,6 @@ func (p *publisher) brokerKilled() {
 	p.unsaved = nil
 }
 
-// remembers reports whether nothing must be said again.
-func (p *publisher) remembers() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return len(p.forgotten) == 0
-}
-
 func (p *publisher) connect(ctx context.Context) error {
 	if p.client != nil && p.client.IsConnectionOpen() {
 		return nil

@@ -35,8 +35,14 @@ func (t truth) enter(s series, at meter.Millis, v value) {
 	}
 }
 
-// forget takes an instant out, which the agent named as lost.
-func (t truth) forget(s series, at meter.Millis) { delete(t[s], at) }
+// amend makes of what an instant should hold what it does hold: none, or other values.
+func (t truth) amend(s series, at meter.Millis, vs []value) {
+	if len(vs) == 0 {
+		delete(t[s], at)
+		return
+	}
+	t[s][at] = vs
+}
 
 // count returns how many instants have a value, and how many values there are.
 func (t truth) count() (instants, values int) {

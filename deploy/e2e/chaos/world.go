@@ -9,10 +9,12 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"fluxora.dev/deploy/e2e/stage"
+	"fluxora.dev/shared/meter"
 )
 
 const (
@@ -35,14 +37,17 @@ type world struct {
 	toHub  *proxy
 	toMQTT *proxy
 	meters *publisher
-	token  string // of the hub's REST interface
-	disk   string // where the agent's file system is mounted; empty when none could be
-	noDisk string // why not
+	note   func(what string) // into the log of the round
+	token  string            // of the hub's REST interface
+	disk   string            // where the agent's file system is mounted; empty when none could be
+	noDisk string            // why not
 
 	// A victim is harmed by one fault at a time.
 	victims map[victim]*sync.Mutex
+	// damaged is how often a fault damaged the agent's files, clones how many second agents there were.
+	damaged, clones atomic.Int64
 	// agentBlind is up to when the agent's own log may have holes after a damage, so that its intervals are not compared.
-	agentBlind map[series]int64
+	agentBlind map[series]meter.Millis
 }
 
 // victim is what a fault needs for itself.
@@ -60,7 +65,7 @@ const (
 // newWorld starts everything in dir.
 func newWorld(ctx context.Context, bin, dir string) (_ *world, err error) {
 	w := &world{
-		dir: dir, bin: bin, victims: make(map[victim]*sync.Mutex), agentBlind: make(map[series]int64),
+		dir: dir, bin: bin, victims: make(map[victim]*sync.Mutex), agentBlind: make(map[series]meter.Millis),
 	}
 	for _, v := range []victim{agentVictim, hubVictim, brokerVictim, hubNetwork, mqttNetwork, diskVictim} {
 		w.victims[v] = new(sync.Mutex)
