@@ -38,7 +38,9 @@ func NewBuilder(spec Spec) *Builder {
 			b.maxDay = max(b.maxDay, o.k)
 		case change:
 			b.maxDay = max(b.maxDay, 1)
-		case weekLag, weekStat:
+		case dayDrift:
+			b.maxDay = max(b.maxDay, o.k)
+		case weekLag, weekStat, weekDrift:
 			b.maxWk = max(b.maxWk, o.k)
 		}
 	}
@@ -74,6 +76,12 @@ func (b *Builder) Reset(h History, origin meter.Millis) error {
 		switch o.kind {
 		case window:
 			b.fixed[c] = scaled(summary(b.window(o.a), o.stat), b.scale)
+		case windowDrift:
+			drift, _ := b.drifts(o.a)
+			b.fixed[c] = scaled(drift, b.scale)
+		case windowStray:
+			_, stray := b.drifts(o.a)
+			b.fixed[c] = scaled(stray, b.scale)
 		case level:
 			short, _ := meanOf(b.window(o.a))
 			long, _ := meanOf(b.window(o.b))
@@ -153,6 +161,10 @@ func (b *Builder) Row(step int, dst []float32) {
 			dst[c] = scaled(b.value(b.clock.Back(target, back).Add(o.a)), b.scale)
 		case change:
 			dst[c] = scaled(b.days[0]-b.value(b.clock.Back(target, firstDay+o.k)), b.scale)
+		case dayDrift:
+			dst[c] = scaled(b.drift(b.clock.Back(target, firstDay+o.k-1), b.days[o.k-1]), b.scale)
+		case weekDrift:
+			dst[c] = scaled(b.drift(b.clock.Back(target, firstWeek+7*(o.k-1)), b.weeks[o.k-1]), b.scale)
 		case dayStat:
 			dst[c] = scaled(summary(b.days[:o.k], o.stat), b.scale)
 		case weekStat:

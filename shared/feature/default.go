@@ -1,6 +1,7 @@
 package feature
 
-// Default returns the spec for horizons of a day or two at any resolution.
+// Default returns the spec for horizons of a day or two at any resolution. It names no day of the year: in histories of a
+// year or less each day occurs once, and trees would learn dates by heart.
 func Default() Spec {
 	s, err := ParseSpec(defaultText)
 	if err != nil {
@@ -43,6 +44,16 @@ window mean 168h
 window std 168h
 window std 672h
 window max 672h
+drift day 1
+drift day 2
+drift day 3
+drift week 1
+drift 1h
+drift 3h
+drift 24h
+drift 168h
+stray 24h
+stray 168h
 level 24h 168h
 level 1h 24h
 complete 168h
@@ -51,7 +62,4 @@ hour
 quarter
 weekday
 weekend
-yearday
-season
-half-season
 `

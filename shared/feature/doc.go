@@ -27,6 +27,10 @@
 //	weeks STAT K         the same over weeks
 //	window STAT LENGTH   mean, std, min or max over the LENGTH before the origin (as 1h, 168h)
 //	level SHORT LONG     mean over SHORT minus mean over LONG before the origin
+//	drift day K          day K minus the mean of the same clock time one, two and three weeks before it
+//	drift week K         the same of week K
+//	drift LENGTH         mean of that over the LENGTH before the origin
+//	stray LENGTH         the same of its size
 //	change K             day 1 minus the value K days before it
 //	complete LENGTH      share of the LENGTH before the origin that is known
 //	age LENGTH           hours from the first known value to the origin, at most LENGTH

@@ -123,7 +123,10 @@ func TestAgentWithReachSeesWhatTheHubSees(t *testing.T) {
 
 // TestRowsFollowTheWallClock compares lags with what the time package says of local days.
 func TestRowsFollowTheWallClock(t *testing.T) {
-	spec := feature.Default()
+	spec, err := feature.ParseSpec(feature.Default().String() + "yearday\n")
+	if err != nil {
+		t.Fatal(err)
+	}
 	cases := []struct{ name, zone, origin string }{
 		{"plain day", "Europe/Oslo", "2024-06-12T10:00:00Z"},
 		{"day of 23 hours ahead", "Europe/Oslo", "2024-03-30T23:00:00Z"},
@@ -232,6 +235,45 @@ func TestShortHistories(t *testing.T) {
 	}
 }
 
+// TestDrift moves a point that repeats every week to another level.
+func TestDrift(t *testing.T) {
+	spec, origin := feature.Default(), at(t, "2024-06-12T10:00:00Z")
+	h := feature.History{Start: origin.Add(-40 * 24 * hour), Resolution: hour, Energy: make([]float64, 40*24)}
+	for i := range h.Energy {
+		h.Energy[i] = float64(1000 + 100*(i%168))
+	}
+	row := make([]float32, spec.Len())
+	drift := func(name string) float32 {
+		b := feature.NewBuilder(spec)
+		if err := b.Reset(h, origin); err != nil {
+			t.Fatal(err)
+		}
+		b.Row(30, row)
+		return float32(math.Round(float64(row[spec.Column(name)]) * b.Scale()))
+	}
+	names := []string{"drift day 1", "drift day 2", "drift week 1", "drift 1h", "drift 3h", "drift 24h", "drift 168h", "stray 24h", "stray 168h"}
+	for _, n := range names {
+		if v := drift(n); v != 0 {
+			t.Errorf("%s of a point that repeats every week: %v", n, v)
+		}
+	}
+	for k := range 24 {
+		h.Energy[len(h.Energy)-1-k] -= 700
+	}
+	for i, want := range []float32{-700, 0, 0, -700, -700, -700, -100, 700, 100} {
+		if v := drift(names[i]); v != want {
+			t.Errorf("%s after a day of 700 Wh less: %v, want %v", names[i], v, want)
+		}
+	}
+	h.Energy[len(h.Energy)-1] = math.NaN()
+	if v := drift("drift 1h"); v == v {
+		t.Errorf("drift of an hour that is not known: %v", v)
+	}
+	if v := drift("drift 3h"); v != -700 {
+		t.Errorf("drift of three hours, one not known: %v", v)
+	}
+}
+
 func TestScaleIsTheMeanAndNeverZero(t *testing.T) {
 	origin := at(t, "2024-06-12T10:00:00Z")
 	for _, c := range []struct {
@@ -322,6 +364,7 @@ func TestParseSpecRefuses(t *testing.T) {
 		"", "fluxora-features 1", head, "fluxora-features 2\nlead\n", head + "sun\n", head + "lead\nlead\n", head + "day\n", head + "day 0\n", head + "day 61\n",
 		head + "day 01\n", head + "day x\n", head + "day 1 30m\n", head + "day 1 0h\n", head + "day 1 13h\n", head + "day 1 1h 1h\n", head + "days mean\n",
 		head + "days median 3\n", head + "window mean\n", head + "window mean 99999h\n", head + "window mean 1h0m\n", head + "level 1h\n", head + "lead 1\n", head + "\n", head + "age\n",
+		head + "drift\n", head + "drift year 1\n", head + "drift day\n", head + "drift day 0\n", head + "drift day 29\n", head + "drift 9600h\n", head + "drift day 1 1h\n", head + "stray\n", head + "stray day 1\n", head + "stray 0h\n",
 	} {
 		if _, err := feature.ParseSpec(text); !errors.Is(err, feature.ErrSpec) {
 			t.Errorf("%q: got %v, want ErrSpec", text, err)

@@ -39,8 +39,12 @@ const (
 	dayStat
 	weekStat
 	change
+	dayDrift
+	weekDrift
 	// From here on the value depends on the origin alone.
 	window
+	windowDrift
+	windowStray
 	level
 	complete
 	age
@@ -128,6 +132,16 @@ func parseOp(w []string) (op, error) {
 	case "change":
 		o := op{kind: change}
 		return o, errors.Join(want(args, 1), parseCount(args, &o.k, 28))
+	case "drift":
+		return parseDrift(args)
+	case "stray":
+		o := op{kind: windowStray}
+		if err := want(args, 1); err != nil {
+			return o, err
+		}
+		var err error
+		o.a, err = parseLength(args[0], time.Hour, maxBack-driftBack)
+		return o, err
 	case "days", "weeks":
 		o := op{kind: dayStat}
 		limit := 60
@@ -173,6 +187,28 @@ func parseOp(w []string) (op, error) {
 		}
 	}
 	return op{}, errors.New("no such feature")
+}
+
+// parseDrift reads "day K", "week K" or "LENGTH".
+func parseDrift(args []string) (op, error) {
+	if len(args) == 1 {
+		var err error
+		o := op{kind: windowDrift}
+		o.a, err = parseLength(args[0], time.Hour, maxBack-driftBack)
+		return o, err
+	}
+	if err := want(args, 2); err != nil {
+		return op{}, err
+	}
+	switch args[0] {
+	case "day":
+		o := op{kind: dayDrift}
+		return o, parseCount(args[1:], &o.k, 28)
+	case "week":
+		o := op{kind: weekDrift}
+		return o, parseCount(args[1:], &o.k, 28)
+	}
+	return op{}, fmt.Errorf("drift of %.20q: want day, week or a length", args[0])
 }
 
 func want(args []string, n int) error {
@@ -249,6 +285,12 @@ func (s Spec) Reach() time.Duration {
 			back = time.Duration(o.k)*7*24*time.Hour - o.a
 		case change:
 			back = time.Duration(o.k+1) * 24 * time.Hour
+		case dayDrift:
+			back = time.Duration(o.k)*24*time.Hour + driftBack
+		case weekDrift:
+			back = time.Duration(o.k)*7*24*time.Hour + driftBack
+		case windowDrift, windowStray:
+			back = o.a + driftBack
 		}
 		reach = max(reach, back)
 	}

@@ -27,6 +27,14 @@ func (w *writer) f64s(vs []float64) {
 	}
 }
 
+// columns writes the numbers of at most 255 columns.
+func (w *writer) columns(cs []int) {
+	w.u8(uint8(len(cs)))
+	for _, c := range cs {
+		w.u16(uint16(c))
+	}
+}
+
 // reader takes little-endian values. After the end it gives zeros and bad is set; it allocates nothing it cannot fill.
 type reader struct {
 	b   []byte
@@ -108,4 +116,18 @@ func (r *reader) f64s(n int) []float64 {
 		out[i] = r.f64()
 	}
 	return out
+}
+
+// columns returns what writer.columns wrote.
+func (r *reader) columns() []int {
+	n := int(r.u8())
+	if n > r.left()/2 {
+		r.bad, r.b = true, nil
+		return nil
+	}
+	cs := make([]int, n)
+	for i := range cs {
+		cs[i] = int(r.u16())
+	}
+	return cs
 }

@@ -40,17 +40,24 @@
 //	4(B-1)  upper edges, float32 hours, ascending: band b holds leads below edge b, the last band the rest
 //	8·B·L   quantiles z, float64, by band, ascending by level
 //
-// Family gbdt: value(level) = centre(row) + spread(row) · z(band, level)
+// Anchor: value(row) = first known base column, else 1, + sum over the known terms of weight(band, term) · term
+//
+//	1       count of base columns (0–16), each 2 bytes
+//	1       count T of terms (0–16), each 2 bytes: a column
+//	8·B·T   weights, float64, by band
+//
+// Family gbdt: value(level) = anchor(row) + trees(row) + max(spread(row), least spread) · z(band, level)
 //
 //	bands
+//	anchor
+//	spread, an anchor
 //	8       least spread, float64
-//	then twice (centre, spread):
-//	  8       base, float64
-//	  4       count of trees, each
-//	    2       count of nodes, each 8 bytes:
-//	      2       feature; bit 15 set: a missing value goes left; 0xffff: leaf
-//	      2       number of the left child in the tree, the right one follows it; 0 in a leaf
-//	      4       float32: in a leaf the value, else the threshold: a row's value ≤ threshold goes left
+//	8       base of the trees, float64
+//	4       count of trees, each
+//	  2       count of nodes, each 8 bytes:
+//	    2       feature; bit 15 set: a missing value goes left; 0xffff: leaf
+//	    2       number of the left child in the tree, the right one follows it; 0 in a leaf
+//	    4       float32: in a leaf the value, else the threshold: a row's value ≤ threshold goes left
 //
 // Family seasonal: value(level) = first known of some columns + z(band, level)
 //

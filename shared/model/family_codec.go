@@ -25,17 +25,17 @@ func decodeBands(r *reader, levels []float64) (Bands, error) {
 
 func (m *GBDT) encode(w *writer) {
 	m.Bands.encode(w)
+	m.Anchor.encode(w)
+	m.Spread.encode(w)
 	w.f64(m.LeastSpread)
-	for _, e := range []Ensemble{m.Centre, m.Spread} {
-		w.f64(e.Base)
-		w.u32(uint32(len(e.Trees)))
-		for _, t := range e.Trees {
-			w.u16(uint16(len(t)))
-			for _, n := range t {
-				w.u16(n.Feature)
-				w.u16(n.Left)
-				w.f32(n.Value)
-			}
+	w.f64(m.Trees.Base)
+	w.u32(uint32(len(m.Trees.Trees)))
+	for _, t := range m.Trees.Trees {
+		w.u16(uint16(len(t)))
+		for _, n := range t {
+			w.u16(n.Feature)
+			w.u16(n.Left)
+			w.f32(n.Value)
 		}
 	}
 }
@@ -45,36 +45,44 @@ func decodeGBDT(r *reader, features int, levels []float64) (Model, error) {
 	if err != nil {
 		return nil, err
 	}
+	anchor, spread := decodeAnchor(r, bands.Count()), decodeAnchor(r, bands.Count())
 	least := r.f64()
-	var es [2]Ensemble
-	for i := range es {
-		es[i].Base = r.f64()
-		trees := r.count()
-		if r.bad || trees > maxTrees || trees > r.left()/10 {
-			return nil, errors.New("count of trees")
-		}
-		es[i].Trees = make([]Tree, trees)
-		for t := range es[i].Trees {
-			n := int(r.u16())
-			if r.bad || n > maxNodes || n > r.left()/8 {
-				return nil, errors.New("count of nodes")
-			}
-			tree := make(Tree, n)
-			for k := range tree {
-				tree[k] = Node{Feature: r.u16(), Left: r.u16(), Value: r.f32()}
-			}
-			es[i].Trees[t] = tree
-		}
+	e := Ensemble{Base: r.f64()}
+	trees := r.count()
+	if r.bad || trees > maxTrees || trees > r.left()/10 {
+		return nil, errors.New("count of trees")
 	}
-	return NewGBDT(features, bands, es[0], es[1], least)
+	e.Trees = make([]Tree, trees)
+	for t := range e.Trees {
+		n := int(r.u16())
+		if r.bad || n > maxNodes || n > r.left()/8 {
+			return nil, errors.New("count of nodes")
+		}
+		tree := make(Tree, n)
+		for k := range tree {
+			tree[k] = Node{Feature: r.u16(), Left: r.u16(), Value: r.f32()}
+		}
+		e.Trees[t] = tree
+	}
+	return NewGBDT(features, bands, anchor, e, spread, least)
+}
+
+func (a *Anchor) encode(w *writer) {
+	w.columns(a.Base)
+	w.columns(a.Terms)
+	w.f64s(a.Weights)
+}
+
+// decodeAnchor reads an anchor; reader.bad says whether it is whole.
+func decodeAnchor(r *reader, bands int) Anchor {
+	a := Anchor{Base: r.columns(), Terms: r.columns()}
+	a.Weights = r.f64s(bands * len(a.Terms))
+	return a
 }
 
 func (m *Seasonal) encode(w *writer) {
 	m.Bands.encode(w)
-	w.u8(uint8(len(m.Columns)))
-	for _, c := range m.Columns {
-		w.u16(uint16(c))
-	}
+	w.columns(m.Columns)
 }
 
 func decodeSeasonal(r *reader, features int, levels []float64) (Model, error) {
@@ -82,13 +90,9 @@ func decodeSeasonal(r *reader, features int, levels []float64) (Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := int(r.u8())
-	if n > maxColumns {
-		return nil, errors.New("count of columns")
-	}
-	columns := make([]int, n)
-	for i := range columns {
-		columns[i] = int(r.u16())
+	columns := r.columns()
+	if r.bad {
+		return nil, errors.New("columns are cut short")
 	}
 	return NewSeasonal(features, bands, columns)
 }

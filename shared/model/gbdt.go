@@ -27,29 +27,34 @@ type Ensemble struct {
 	Trees []Tree
 }
 
-// GBDT is the family of gradient-boosted trees. One ensemble predicts the centre, another how far actuals stray from it,
-// and the bands say, as multiples of that spread, where the quantiles lie: split-conformal prediction with normalised
-// residuals (Lei et al., Distribution-free predictive inference for regression, 2018).
+// GBDT is the family of gradient-boosted trees on an anchor. The anchor follows the level, the trees correct it; a second
+// anchor says how far actuals stray, and the bands say, as multiples of that spread, where the quantiles lie:
+// split-conformal prediction with normalised residuals (Lei et al., Distribution-free predictive inference for
+// regression, 2018).
 type GBDT struct {
 	Bands
-	Centre, Spread Ensemble
+	Anchor, Spread Anchor
+	Trees          Ensemble
 	LeastSpread    float64
 	features       int
 }
 
 // NewGBDT returns a checked model over rows of so many features.
-func NewGBDT(features int, bands Bands, centre, spread Ensemble, leastSpread float64) (*GBDT, error) {
-	m := &GBDT{Bands: bands, Centre: centre, Spread: spread, LeastSpread: leastSpread, features: features}
-	if err := m.check(features); err != nil {
+func NewGBDT(features int, bands Bands, anchor Anchor, trees Ensemble, spread Anchor, leastSpread float64) (*GBDT, error) {
+	m := &GBDT{Bands: bands, Anchor: anchor, Spread: spread, Trees: trees, LeastSpread: leastSpread, features: features}
+	if err := m.Bands.check(features); err != nil {
 		return nil, err
 	}
 	if !finite(leastSpread) || leastSpread < 0 {
 		return nil, fmt.Errorf("least spread %g: want a number ≥ 0", leastSpread)
 	}
-	for i, e := range []Ensemble{centre, spread} {
-		if err := e.check(features); err != nil {
-			return nil, fmt.Errorf("ensemble %d: %w", i, err)
+	for _, a := range []Anchor{anchor, spread} {
+		if err := a.check(features, bands.Count()); err != nil {
+			return nil, err
 		}
+	}
+	if err := trees.check(features); err != nil {
+		return nil, err
 	}
 	return m, nil
 }
@@ -92,20 +97,22 @@ const block = 64
 
 // Predict implements Model.
 func (m *GBDT) Predict(rows []float32, n int, out []float64) {
-	var centre, spread [block]float64
+	var trees [block]float64
 	f, l := m.features, len(m.Bands.Levels)
 	for at := 0; at < n; at += block {
 		k := min(block, n-at)
 		part := rows[at*f : (at+k)*f]
-		m.Centre.Sum(part, f, centre[:k])
-		m.Spread.Sum(part, f, spread[:k])
+		m.Trees.Sum(part, f, trees[:k])
 		for r := range k {
-			s := spread[r]
-			if s < m.LeastSpread {
-				s = m.LeastSpread
+			row := part[r*f : (r+1)*f]
+			band := m.Bands.Of(row[m.Lead])
+			centre := m.Anchor.Of(row, band) + trees[r]
+			spread := m.Spread.Of(row, band)
+			if spread < m.LeastSpread {
+				spread = m.LeastSpread
 			}
-			for i, z := range m.of(part[r*f : (r+1)*f]) {
-				out[(at+r)*l+i] = centre[r] + float64(s*z) // the conversion forbids a fused multiply-add
+			for i, z := range m.Z[band*l : (band+1)*l] {
+				out[(at+r)*l+i] = centre + float64(spread*z) // the conversion forbids a fused multiply-add
 			}
 		}
 	}

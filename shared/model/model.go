@@ -22,7 +22,7 @@ type Model interface {
 
 // The families.
 const (
-	FamilyGBDT     = "gbdt"     // gradient-boosted trees with calibrated spread
+	FamilyGBDT     = "gbdt"     // gradient-boosted trees on an anchor, with calibrated spread
 	FamilySeasonal = "seasonal" // a mean of the same hour in earlier weeks, with calibrated quantiles
 )
 

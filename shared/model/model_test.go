@@ -35,7 +35,7 @@ func made(t testing.TB, family string, seed uint64) *model.Artifact {
 		TrainedFrom: 1_600_000_000_000, TrainedTo: 1_700_000_000_000, Points: 7, Rows: 12345}
 	var err error
 	if family == model.FamilyGBDT {
-		a.Model, err = model.NewGBDT(spec.Len(), bands, ensemble(rng, spec.Len(), 40, 1), ensemble(rng, spec.Len(), 20, 0.2), 0.01)
+		a.Model, err = model.NewGBDT(spec.Len(), bands, anchor(rng, bands, 1, 9, 17), ensemble(rng, spec.Len(), 40, 0), anchor(rng, bands, 18, 20), 0.01)
 	} else {
 		a.Model, err = model.NewSeasonal(spec.Len(), bands, []int{spec.Column("weeks mean 4"), spec.Column("days mean 7")})
 	}
@@ -43,6 +43,15 @@ func made(t testing.TB, family string, seed uint64) *model.Artifact {
 		t.Fatal(err)
 	}
 	a.AddVectors(someRows(rng, spec.Len(), 20), 20, 8)
+	return a
+}
+
+// anchor returns a line with random weights from a base column over some terms.
+func anchor(rng *rand.Rand, b model.Bands, base int, terms ...int) model.Anchor {
+	a := model.Anchor{Base: []int{base}, Terms: terms}
+	for range b.Count() * len(terms) {
+		a.Weights = append(a.Weights, rng.Float64()-0.3)
+	}
 	return a
 }
 
@@ -183,7 +192,7 @@ func TestDecodeRefusesDamage(t *testing.T) {
 func TestWrongSpecIsNamed(t *testing.T) {
 	good := encode(t, made(t, model.FamilySeasonal, 1))
 	text := made(t, model.FamilySeasonal, 1).Spec.String()
-	other := bytes.Replace([]byte(text), []byte("yearday"), []byte("sunspot"), 1)
+	other := bytes.Replace([]byte(text), []byte("weekday"), []byte("sunspot"), 1)
 	bad := bytes.Replace(good, []byte(text), other, 1)
 	was, is := sha256.Sum256([]byte(text)), sha256.Sum256(other)
 	bad = bytes.Replace(bad, was[:], is[:], 1)
@@ -230,8 +239,24 @@ func TestTreesThatCouldLoopOrOverrunAreRefused(t *testing.T) {
 		"value not finite": {{Feature: model.Leaf, Value: float32(math.Inf(1))}},
 		"threshold NaN":    {{Feature: 0, Left: 1, Value: float32(math.NaN())}, leaf, leaf},
 	} {
-		if _, err := model.NewGBDT(3, ok, model.Ensemble{Trees: []model.Tree{tree}}, model.Ensemble{}, 0); err == nil {
+		if _, err := model.NewGBDT(3, ok, model.Anchor{}, model.Ensemble{Trees: []model.Tree{tree}}, model.Anchor{}, 0); err == nil {
 			t.Errorf("%s: taken", name)
+		}
+	}
+	for name, a := range map[string]model.Anchor{
+		"base outside":    {Base: []int{3}},
+		"base negative":   {Base: []int{-1}},
+		"term outside":    {Terms: []int{3}, Weights: []float64{1}},
+		"too few weights": {Terms: []int{1, 2}, Weights: []float64{1}},
+		"no weights":      {Terms: []int{1}},
+		"weight NaN":      {Terms: []int{1}, Weights: []float64{math.NaN()}},
+		"too many terms":  {Terms: make([]int, 17), Weights: make([]float64, 17)},
+	} {
+		if _, err := model.NewGBDT(3, ok, a, model.Ensemble{}, model.Anchor{}, 0); err == nil {
+			t.Errorf("anchor, %s: taken", name)
+		}
+		if _, err := model.NewGBDT(3, ok, model.Anchor{}, model.Ensemble{}, a, 0); err == nil {
+			t.Errorf("spread, %s: taken", name)
 		}
 	}
 	for name, b := range map[string]model.Bands{
@@ -260,7 +285,7 @@ func TestMissingGoesWhereTheTreeSays(t *testing.T) {
 		mark uint16
 		want float64
 	}{{5, 0, -1}, {5.1, 0, 1}, {feature.Missing, 0, 1}, {feature.Missing, model.MissingLeft, -1}, {6, model.MissingLeft, 1}} {
-		m, err := model.NewGBDT(2, bands, tree(c.mark), model.Ensemble{}, 0)
+		m, err := model.NewGBDT(2, bands, model.Anchor{Base: []int{0}}, tree(c.mark), model.Anchor{}, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -268,6 +293,37 @@ func TestMissingGoesWhereTheTreeSays(t *testing.T) {
 		m.Predict([]float32{0, c.x}, 1, out)
 		if out[0] != c.want {
 			t.Errorf("%v, mark %x: got %g, want %g", c.x, c.mark, out[0], c.want)
+		}
+	}
+}
+
+func TestAnchorFollowsWhatIsKnown(t *testing.T) {
+	nan := feature.Missing
+	bands := model.Bands{Lead: 0, Edges: []float32{6}, Levels: []float64{0.1, 0.5, 0.9}, Z: []float64{-1, 0, 1, -1, 0, 1}}
+	centre := model.Anchor{Base: []int{1, 2}, Terms: []int{3, 4}, Weights: []float64{0.5, 0.25, 0.125, 2}}
+	spread := model.Anchor{Base: []int{5}, Terms: []int{3}, Weights: []float64{1, -1}}
+	m, err := model.NewGBDT(6, bands, centre, model.Ensemble{Base: 0.0625}, spread, 0.5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name           string
+		row            []float32
+		centre, spread float64
+	}{
+		{"near", []float32{0, 2, 9, 4, 8, 1}, 2 + 2 + 2, 5},
+		{"far", []float32{6, 2, 9, 4, 0.5, 8}, 2 + 0.5 + 1, 4},
+		{"never below the least spread", []float32{6, 2, 9, 4, 0, 1}, 2 + 0.5, 0.5},
+		{"second base", []float32{0, nan, 9, 0, 0, 1}, 9, 1},
+		{"a term missing", []float32{0, 2, 9, nan, 8, 2}, 2 + 2, 2},
+		{"nothing known but the scale", []float32{0, nan, nan, nan, nan, nan}, 1, 1},
+		{"a level never seen", []float32{0, 1000, 9, 400, 0, 1}, 1200, 401},
+	} {
+		out := make([]float64, 3)
+		m.Predict(c.row, 1, out)
+		c.centre += 0.0625
+		if out[0] != c.centre-c.spread || out[1] != c.centre || out[2] != c.centre+c.spread {
+			t.Errorf("%s: got %v, want %g ± %g", c.name, out, c.centre, c.spread)
 		}
 	}
 }
@@ -356,7 +412,8 @@ func small(t testing.TB, family, text string) *model.Artifact {
 	if a.Model, err = model.NewSeasonal(spec.Len(), bands, []int{1}); family == model.FamilyGBDT {
 		e := ensemble(rand.New(rand.NewPCG(1, 1)), 2, 1, 1)
 		e.Trees[0] = model.Tree{{Feature: 1, Left: 1, Value: 1}, {Feature: model.Leaf, Value: 1}, {Feature: model.Leaf, Value: 2}}
-		a.Model, err = model.NewGBDT(spec.Len(), bands, e, e, 0.1)
+		line := model.Anchor{Base: []int{1}, Terms: []int{0}, Weights: []float64{0.5, -0.5}}
+		a.Model, err = model.NewGBDT(spec.Len(), bands, line, e, line, 0.1)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -369,7 +426,7 @@ func BenchmarkPredict48Rows(b *testing.B) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	spec := feature.Default()
 	bands := model.Bands{Levels: []float64{0.1, 0.5, 0.9}, Z: []float64{-1, 0, 1}}
-	m, err := model.NewGBDT(spec.Len(), bands, ensemble(rng, spec.Len(), 300, 1), ensemble(rng, spec.Len(), 80, 1), 0)
+	m, err := model.NewGBDT(spec.Len(), bands, anchor(rng, bands, 1, 2, 3, 4, 5, 6, 7, 8, 9), ensemble(rng, spec.Len(), 300, 0), anchor(rng, bands, 10, 11, 12), 0)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -191,7 +191,7 @@ func BenchmarkForecast20Points(b *testing.B) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	spec := feature.Default()
 	ensemble := func(trees int) model.Ensemble {
-		e := model.Ensemble{Base: 1}
+		e := model.Ensemble{}
 		for range trees {
 			tree := model.Tree{{Feature: model.Leaf}}
 			for i := 0; i < len(tree) && len(tree) < 61; i++ {
@@ -202,7 +202,8 @@ func BenchmarkForecast20Points(b *testing.B) {
 		}
 		return e
 	}
-	m, err := model.NewGBDT(spec.Len(), model.Bands{Levels: []float64{0.1, 0.5, 0.9}, Z: []float64{-1, 0, 1}}, ensemble(300), ensemble(80), 0.01)
+	line := model.Anchor{Base: []int{1}, Terms: []int{2, 3, 4, 5, 6, 7, 8, 9}, Weights: make([]float64, 8)}
+	m, err := model.NewGBDT(spec.Len(), model.Bands{Levels: []float64{0.1, 0.5, 0.9}, Z: []float64{-1, 0, 1}}, line, ensemble(300), line, 0.01)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -14,10 +14,16 @@ var bandEdges = []float32{3, 12, 24}
 // leastInBand is how many held-out errors a band needs of its own.
 const leastInBand = 50
 
+// bands returns the horizon bands, without quantiles.
+func bands(p Params) model.Bands {
+	return model.Bands{Lead: p.Spec.Column("lead"), Edges: bandEdges, Levels: p.Levels}
+}
+
 // calibrate returns the quantiles of held-out errors by band: split-conformal prediction. A band with too few errors gets
-// those of all.
-func calibrate(t *table, p Params, errs []float64) model.Bands {
-	b := model.Bands{Lead: p.Spec.Column("lead"), Edges: bandEdges, Levels: p.Levels}
+// those of all. When centred, the median stays where the model has it: that of the held-out weeks is mostly their weather,
+// and a fitted centre has no bias of its own to correct.
+func calibrate(t *table, p Params, errs []float64, centred bool) model.Bands {
+	b := bands(p)
 	byBand := make([][]float64, b.Count())
 	for i, e := range errs {
 		band := b.Of(t.row(t.held[i])[b.Lead])
@@ -30,9 +36,12 @@ func calibrate(t *table, p Params, errs []float64) model.Bands {
 		} else {
 			slices.Sort(in)
 		}
-		n := float64(len(in))
+		n, middle := float64(len(in)), 0.0
+		if centred {
+			middle = stat.Quantile(0.5, stat.LinInterp, in, nil)
+		}
 		for _, l := range p.Levels {
-			b.Z = append(b.Z, stat.Quantile(min(1, l*(n+1)/n), stat.LinInterp, in, nil))
+			b.Z = append(b.Z, stat.Quantile(min(1, l*(n+1)/n), stat.LinInterp, in, nil)-middle)
 		}
 	}
 	return b

@@ -11,64 +11,67 @@ import (
 	"fluxora.dev/shared/model"
 )
 
-// fitGBDT fits the centre on the earlier rows, stopping by the held-out ones; then how far actuals stray from it; takes
-// the quantiles from the held-out rows; and fits the centre once more on all rows, as many trees. Squared loss on the
-// centre avoids the trap of pinball loss on meters that read zero half of the time, whose leaves all stay at zero.
+// fitGBDT fits the anchor and the trees on what it leaves to the earlier rows, stopping by the held-out ones; then how far
+// actuals stray from both; takes the quantiles from the held-out rows; and fits anchor and trees once more on all rows, as
+// many trees. Clipped squared loss avoids the trap of pinball loss on meters that read zero half of the time, whose leaves
+// all stay at zero.
 func fitGBDT(ctx context.Context, t *table, p Params, tell Progress, r *Report) (model.Model, error) {
 	bins, err := gbdt.Bin(t.rows, t.width, p.Threads)
 	if err != nil {
 		return nil, err
 	}
 	tell.tell("centre", 0.1)
-	centre, res, err := bins.Fit(ctx, t.target, t.fit, t.held, p.Trees)
+	left := leftBy(t, p, fitAnchor(t, p, centreBase, centreTerms, t.target, t.fit), t.target)
+	trees, res, err := bins.Fit(ctx, left, t.fit, t.held, p.Trees)
 	if err != nil {
 		return nil, err
 	}
 	r.Trees, r.HeldLoss = res.Trees, res.Loss
 
-	tell.tell("spread", 0.4)
-	residual := make([]float64, t.len())
-	centre.Sum(t.rows, t.width, residual)
-	stray := make([]float64, t.len())
-	for i := range residual {
-		residual[i] = t.target[i] - residual[i]
-		stray[i] = math.Abs(residual[i])
+	tell.tell("spread", 0.5)
+	sums, stray := make([]float64, t.len()), make([]float64, t.len())
+	trees.Sum(t.rows, t.width, sums)
+	for i := range left {
+		left[i] -= sums[i]
+		stray[i] = math.Abs(left[i])
 	}
-	sp := p.Trees
-	sp.Trees, sp.Leaves, sp.MinLeaf, sp.Seed = min(80, sp.Trees), min(15, sp.Leaves), 4*sp.MinLeaf, sp.Seed+1
-	spread, _, err := bins.Fit(ctx, stray, t.fit, nil, sp)
-	if err != nil {
-		return nil, err
-	}
-	least := 0.05 * spread.Base
+	spread := fitAnchor(t, p, spreadBase, spreadTerms, stray, t.fit)
+	least := max(0.05*stat.Mean(stray, nil), 1e-9)
+	b := bands(p)
 	ratio := make([]float64, len(t.held))
-	strays := make([]float64, 1)
-	for i, row := range t.held {
-		spread.Sum(t.row(row), t.width, strays)
-		ratio[i] = residual[row] / max(strays[0], least, 1e-9)
+	for i, at := range t.held {
+		row := t.row(at)
+		ratio[i] = left[at] / max(spread.Of(row, b.Of(row[b.Lead])), least)
 	}
-	bands := calibrate(t, p, ratio)
+	quantiles := calibrate(t, p, ratio, true)
 
 	tell.tell("centre on all rows", 0.55)
 	all := slices.Concat(t.fit, t.held)
 	slices.Sort(all)
 	final := p.Trees
 	final.Trees = max(1, res.Trees)
-	if centre, _, err = bins.Fit(ctx, t.target, all, nil, final); err != nil {
+	anchor := fitAnchor(t, p, centreBase, centreTerms, t.target, all)
+	if trees, _, err = bins.Fit(ctx, leftBy(t, p, anchor, t.target), all, nil, final); err != nil {
 		return nil, err
 	}
-	return model.NewGBDT(t.width, bands, centre, spread, max(least, 1e-9))
+	return model.NewGBDT(t.width, quantiles, anchor, trees, spread, least)
+}
+
+// leftBy returns what an anchor leaves of the targets.
+func leftBy(t *table, p Params, a model.Anchor, target []float64) []float64 {
+	b := bands(p)
+	out := make([]float64, t.len())
+	for i := range out {
+		row := t.row(int32(i))
+		out[i] = target[i] - a.Of(row, b.Of(row[b.Lead]))
+	}
+	return out
 }
 
 // fitSeasonal calibrates quantiles around means of the same hour, which need no fitting.
 func fitSeasonal(_ context.Context, t *table, p Params, tell Progress, r *Report) (model.Model, error) {
 	tell.tell("quantiles", 0.5)
-	var columns []int
-	for _, name := range []string{"weeks mean 4", "days mean 7", "window mean 24h", "window mean 168h"} {
-		if c := p.Spec.Column(name); c >= 0 {
-			columns = append(columns, c)
-		}
-	}
+	columns := columnsOf(p.Spec, centreBase)
 	m, err := model.NewSeasonal(t.width, model.Bands{Levels: p.Levels, Z: make([]float64, len(p.Levels))}, columns)
 	if err != nil {
 		return nil, err
@@ -86,5 +89,5 @@ func fitSeasonal(_ context.Context, t *table, p Params, tell Progress, r *Report
 		strays[i] = math.Abs(e)
 	}
 	r.HeldLoss = stat.Mean(strays, nil)
-	return model.NewSeasonal(t.width, calibrate(t, p, errs), columns)
+	return model.NewSeasonal(t.width, calibrate(t, p, errs, false), columns)
 }
