@@ -25,7 +25,7 @@ func EncodeForecast(f forecast.Forecast) []byte {
 	b = strconv.AppendQuote(b, string(f.Register))
 	b = append(b, `,"unit":"Wh","origin":"`...)
 	b = appendInstant(b, f.Origin)
-	b = append(b, `","resolution":"`+formatResolution(f.Resolution)+`","rung":`...)
+	b = append(b, `","resolution":"`+FormatResolution(f.Resolution)+`","rung":`...)
 	b = strconv.AppendQuote(b, string(f.Rung))
 	if f.Model != "" {
 		model, _ := json.Marshal(f.Model)
@@ -132,8 +132,8 @@ func decodeForecast(b []byte) (forecast.Forecast, error) {
 	return f, f.Check()
 }
 
-// formatResolution writes d as ISO 8601 has it, as PT1H30M.
-func formatResolution(d time.Duration) string {
+// FormatResolution writes d as ISO 8601 has it, as PT1H30M.
+func FormatResolution(d time.Duration) string {
 	s := "PT"
 	if h := d / time.Hour; h > 0 {
 		s += strconv.Itoa(int(h)) + "H"
@@ -147,11 +147,11 @@ func formatResolution(d time.Duration) string {
 	return s
 }
 
-// parseResolution reads the hours, minutes and seconds that formatResolution writes.
+// parseResolution reads the hours, minutes and seconds that FormatResolution writes.
 func parseResolution(s string) (time.Duration, error) {
 	rest, ok := strings.CutPrefix(s, "PT")
 	d, err := time.ParseDuration(strings.ToLower(rest))
-	if !ok || err != nil || d < time.Minute || d > 24*time.Hour || formatResolution(d) != s {
+	if !ok || err != nil || d < time.Minute || d > 24*time.Hour || FormatResolution(d) != s {
 		return 0, fmt.Errorf("resolution %s: want an ISO 8601 duration from PT1M to PT24H", shorten(s))
 	}
 	return d, nil

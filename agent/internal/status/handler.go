@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"fluxora.dev/shared/forecast"
@@ -68,6 +69,30 @@ func writeError(w http.ResponseWriter, code int, message string) {
 	writeJSON(w, code, map[string]any{"error": map[string]any{"message": message}})
 }
 
+// noRoute answers what mux has no route for, in the form of all other errors.
+func noRoute(mux *http.ServeMux) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, pattern := mux.Handler(r); pattern != "" {
+			mux.ServeHTTP(w, r)
+			return
+		}
+		var allowed []string
+		for _, method := range []string{http.MethodGet, http.MethodPost} {
+			try := r.Clone(r.Context())
+			try.Method = method
+			if _, pattern := mux.Handler(try); pattern != "" {
+				allowed = append(allowed, method)
+			}
+		}
+		if len(allowed) == 0 {
+			writeError(w, http.StatusNotFound, "no such path; /v1/points lists the points")
+			return
+		}
+		w.Header().Set("Allow", strings.Join(allowed, ", "))
+		writeError(w, http.StatusMethodNotAllowed, "want "+strings.Join(allowed, " or "))
+	})
+}
+
 func (h *handler) ready(w http.ResponseWriter, _ *http.Request) {
 	parts, code, word := h.o.Parts(), http.StatusOK, "ready"
 	for _, p := range parts {
@@ -88,10 +113,20 @@ func (h *handler) overview(r *http.Request) (any, error) {
 type pointView struct {
 	ID           string         `json:"id"`
 	Register     meter.Register `json:"register"`
-	Resolution   string         `json:"resolution"`
+	Unit         string         `json:"unit"`       // of the reading's value
+	Resolution   string         `json:"resolution"` // ISO 8601
 	LastReading  *readingView   `json:"last_reading,omitempty"`
 	LastInterval *intervalView  `json:"last_interval,omitempty"`
 	Forecast     *rungView      `json:"forecast,omitempty"`
+}
+
+// unitOf returns the unit of a register's values.
+func unitOf(r meter.Register) string {
+	info, err := meter.LookupRegister(string(r))
+	if err != nil {
+		return ""
+	}
+	return info.Unit
 }
 
 type rungView struct {
@@ -118,7 +153,7 @@ func (h *handler) points(r *http.Request) (any, error) {
 	}
 	views := []pointView{}
 	for _, p := range h.src.Points() {
-		v := pointView{ID: p.Name, Register: p.Register, Resolution: p.Resolution.String()}
+		v := pointView{ID: p.Name, Register: p.Register, Unit: unitOf(p.Register), Resolution: topic.FormatResolution(p.Resolution)}
 		if p.LastReading != nil {
 			v.LastReading = &readingView{p.LastReading.At.String(), float64(p.LastReading.Value) / 1000, p.LastReading.Quality.String()}
 		}
@@ -146,7 +181,7 @@ func (h *handler) readings(r *http.Request) (any, error) {
 	for _, x := range rs[:min(len(rs), q.limit)] {
 		views = append(views, readingView{x.At.String(), float64(x.Value) / 1000, x.Quality.String()})
 	}
-	answer := map[string]any{"point": q.point, "register": q.register, "readings": views}
+	answer := map[string]any{"point": q.point, "register": q.register, "unit": unitOf(q.register), "readings": views}
 	if len(rs) > q.limit {
 		answer["next"] = rs[q.limit].At.String() // the from of the next request
 	}

@@ -105,7 +105,7 @@ func Listen(src Source, metrics prometheus.Gatherer, o Options) (*Server, error)
 	return &Server{
 		ln: ln,
 		http: &http.Server{
-			Handler:           http.TimeoutHandler(limitBody(mux), 20*time.Second, `{"error":{"message":"took too long"}}`),
+			Handler:           http.TimeoutHandler(limitBody(noRoute(mux)), 20*time.Second, `{"error":{"message":"took too long"}}`),
 			ReadHeaderTimeout: 5 * time.Second,
 			ReadTimeout:       10 * time.Second,
 			WriteTimeout:      30 * time.Second,

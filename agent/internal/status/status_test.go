@@ -134,8 +134,12 @@ func TestRoutes(t *testing.T) {
 		{"GET", "/v1/points/roof/intervals?register=1.8.0", 200, `"wh":7,"quality":"measured","recovered":true`},
 		{"GET", "/v1/points/roof/forecast", 200, `"rung":"baseline"`},
 		{"POST", "/v1/points/roof/forecast", 200, `"rung":"baseline"`},
-		{"DELETE", "/v1/points/roof/forecast", 405, ""},
-		{"GET", "/nowhere", 404, ""},
+		{"GET", "/v1/points", 200, `"unit":"Wh","resolution":"PT1H"`},
+		{"GET", "/v1/points/roof/readings?register=2.7.0&limit=1", 200, `"unit":"W"`},
+		{"DELETE", "/v1/points/roof/forecast", 405, `"message":"want GET or POST"`},
+		{"POST", "/v1/points", 405, `"message":"want GET"`},
+		{"GET", "/nowhere", 404, `"message":"no such path`},
+		{"GET", "/v1/points/roof", 404, `"message":"no such path`},
 	} {
 		code, body := ask(c.method, c.path, "")
 		if code != c.code || !strings.Contains(body, c.want) {
