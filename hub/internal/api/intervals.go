@@ -43,7 +43,7 @@ type intervalsQuery struct {
 	From       time.Time `query:"from" doc:"RFC 3339; seven days before to without it"`
 	To         time.Time `query:"to" doc:"RFC 3339, exclusive; now without it"`
 	Resolution string    `query:"resolution" enum:"raw,hour,day,month" default:"raw" doc:"raw: intervals as they are kept; else sums in the site's time zone"`
-	Register   string    `query:"register" default:"energy-import" doc:"name or OBIS code of an energy register"`
+	Register   string    `query:"register" default:"energy-import" doc:"name or OBIS code; the energy of a power register is that of its power over time"`
 	Limit      int       `query:"limit" default:"1000" minimum:"1" maximum:"10000" doc:"how many at most"`
 	Cursor     string    `query:"cursor" maxLength:"400" doc:"the member next of the page before; empty for the first page"`
 }
@@ -65,9 +65,6 @@ func (s *server) registerIntervals(api huma.API) {
 
 func (s *server) intervals(ctx context.Context, in *intervalsQuery) (*intervalsAnswer, error) {
 	reg, err := meter.LookupRegister(in.Register)
-	if err == nil && reg.Feeds != reg.Name {
-		return nil, invalid("register", in.Register, "holds no energy: want "+string(reg.Feeds)+", which it feeds")
-	}
 	if err != nil {
 		return nil, invalid("register", in.Register, err.Error())
 	}
