@@ -177,10 +177,14 @@ func (w *world) sameIntervals(points ...string) (n int) {
 	return n
 }
 
-// span is a range that holds everything a test publishes.
-func span() url.Values {
+// span asks for everything that a test publishes of a point. A point that is called after a register has only that.
+func span(point string) url.Values {
 	now := time.Now().UTC().Truncate(time.Hour)
-	return url.Values{"from": {now.AddDate(-2, 0, 0).Format(time.RFC3339)}, "to": {now.Add(2 * time.Hour).Format(time.RFC3339)}, "limit": {"10000"}}
+	register := meter.EnergyImport
+	if info, err := meter.LookupRegister(point); err == nil {
+		register = info.Name
+	}
+	return url.Values{"register": {string(register)}, "from": {now.AddDate(-2, 0, 0).Format(time.RFC3339)}, "to": {now.Add(2 * time.Hour).Format(time.RFC3339)}, "limit": {"10000"}}
 }
 
 func agentIntervals(ctx context.Context, a *stage.Agent, point string) ([]energy, error) {
@@ -193,7 +197,7 @@ func agentIntervals(ctx context.Context, a *stage.Agent, point string) ([]energy
 		} `json:"intervals"`
 		Next string `json:"next"`
 	}
-	if err := a.API.Get(ctx, "/v1/points/"+point+"/intervals?"+span().Encode(), &answer); err != nil {
+	if err := a.API.Get(ctx, "/v1/points/"+point+"/intervals?"+span(point).Encode(), &answer); err != nil {
 		return nil, err
 	}
 	if answer.Next != "" {
@@ -220,7 +224,7 @@ func (w *world) hubIntervals(ctx context.Context, point string) ([]energy, error
 		} `json:"intervals"`
 		Next string `json:"next"`
 	}
-	if err := w.hub.API.Get(ctx, "/v1/points/"+id+"/intervals?"+span().Encode(), &answer); err != nil {
+	if err := w.hub.API.Get(ctx, "/v1/points/"+id+"/intervals?"+span(point).Encode(), &answer); err != nil {
 		return nil, err
 	}
 	if answer.Next != "" {
