@@ -217,7 +217,6 @@ func counter(id meter.SeriesID, from time.Time, n int, step time.Duration) []met
 
 func TestLaterThanTheLogReaches(t *testing.T) {
 	b := newBench(t)
-	id := b.series(t, meter.Series{Kind: meter.Counter})
 	_ = b.store.Close()
 	var err error
 	if b.store, err = store.Open(b.dir, store.Options{MaxBytes: 1 << 20, Now: func() time.Time { return b.now }}); err != nil {
@@ -226,7 +225,7 @@ func TestLaterThanTheLogReaches(t *testing.T) {
 	if b.History, err = history.Open(b.store, history.Options{Config: b.config, Now: func() time.Time { return b.now }}); err != nil {
 		t.Fatal(err)
 	}
-	id = b.series(t, meter.Series{Kind: meter.Counter})
+	id := b.series(t, meter.Series{Kind: meter.Counter})
 	all := counter(id, noon.Add(-100*24*time.Hour), 400_000, 20*time.Second)
 	for i := range all {
 		all[i].Value += int64(i) * 7919 % 65521 // hard to pack

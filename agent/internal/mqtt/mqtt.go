@@ -8,7 +8,8 @@
 // the agent subscribes each time, in case the broker lost the session.
 //
 // Mosquitto keeps at most max_queued_messages (1000 unless configured, 0 for no limit) for a client that is away and drops
-// the rest; a site whose agent may be away for longer needs more.
+// the rest, and saves its queue every half hour unless configured. deploy/mosquitto/fluxora.conf has the settings that a site
+// needs.
 //
 // The client connects in the background and goes on trying, with growing jittered pauses, for as long as it runs.
 package mqtt

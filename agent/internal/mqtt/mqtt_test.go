@@ -219,6 +219,31 @@ func TestUnackedMessagesComeAgain(t *testing.T) {
 	}
 }
 
+func TestRecommendedBrokerKeepsWhatComesWhileTheAgentIsAway(t *testing.T) {
+	recommended, err := os.ReadFile("../../../deploy/mosquitto/fluxora.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := mqtttest.Start(t, string(recommended))
+	sender, _ := connect(t, mqtt.Options{URL: b.URL, ClientID: "sender"})
+	o := mqtt.Options{URL: b.URL, ClientID: "agent", Filters: []string{"t"}}
+	away, _ := connect(t, o)
+	eventually(t, "the session is known", func() bool { return away.Stats().Connected })
+	away.Stop(soon(t))
+	const messages = 3000 // Mosquitto's own settings keep 1,000
+	for range messages {
+		if err := sender.Publish(soon(t), "t", []byte("1"), false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.Down()
+	b.Up()
+	_, got := connect(t, o)
+	for range messages {
+		receive(t, got)
+	}
+}
+
 func TestNoBroker(t *testing.T) {
 	b := mqtttest.Start(t)
 	b.Down()
