@@ -163,11 +163,16 @@ func report(b *testing.B, s *store.Store, readings int, tables string, cpu time.
 // BenchmarkStored measures bytes and server CPU of a reading that is stored for the long run: as a row, and in chunks
 // after deriving and merging (whose CPU is included; intervals and rollups are derived too).
 func BenchmarkStored(b *testing.B) {
-	for _, data := range []struct {
+	type shape struct {
 		name    string
 		of      func(uint64, int) []meter.Reading
 		n, size int
-	}{{"live10s", live, 10_000, 500}, {"hourly", hourly, 8_760, 500}} {
+	}
+	shapes := []shape{{"live10s", live, 10_000, 500}, {"hourly", hourly, 8_760, 500}}
+	if wh := realCounters(b, benchPoints); wh != nil {
+		shapes = append(shapes, shape{"real10s", realLive(wh), 10_000, 500}, shape{"realHourly", realHourly(wh), 8_760, 500})
+	}
+	for _, data := range shapes {
 		b.Run(data.name+"/rows", func(b *testing.B) {
 			srv, s := durable(b)
 			exec(b, s, `create table row_reading (org_id uuid, register_id uuid, at timestamptz, value bigint, quality smallint, primary key (org_id, register_id, at))`)
