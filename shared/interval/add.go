@@ -22,7 +22,31 @@ func inEra(m meter.Millis) bool { return m >= firstMillis && m <= lastMillis }
 // unusable reports whether s says nothing about energy.
 func (s Sample) unusable() bool {
 	return s.Quality >= meter.Missing || !s.Kind.Valid() || s.Value > maxValue || s.Value < -maxValue ||
-		s.Value < 0 && s.Kind != meter.Power || !inEra(s.At) || s.Modulus < 0 || s.Modulus > maxValue
+		s.Value < 0 && s.Kind != meter.Power || !inEra(s.At) || s.Modulus < 0 || s.Modulus > maxValue || s.sentinel()
+}
+
+// sentinel reports whether s is one of the numbers that devices send when they have none: all ones, or the largest or smallest
+// number of 32 bits, or for power of 16 bits, in any decimal unit. A counter that really shows such a number does so once.
+func (s Sample) sentinel() bool {
+	v := s.Value
+	if v < 0 {
+		v = -v
+	}
+	if v < 0x7fff {
+		return false
+	}
+	for unit := int64(1); unit <= 1_000_000; unit *= 10 {
+		if v%unit != 0 {
+			return false
+		}
+		switch n := v / unit; {
+		case n == 0xffff_ffff || n == 0x7fff_ffff || n == 0x8000_0000 && s.Value < 0:
+			return true
+		case s.Kind == meter.Power && unit == 1000 && (n == 0xffff || n == 0x7fff || n == 0x8000 && s.Value < 0):
+			return true
+		}
+	}
+	return false
 }
 
 // Add takes the next reading. It calls emit for each interval that is complete by it, in order, and event for each thing
@@ -31,7 +55,11 @@ func (s Sample) unusable() bool {
 func (s *State) Add(n Sample, o Options, emit func(Interval), event func(Event)) error {
 	f := fold{s, o, emit, event}
 	if n.unusable() {
-		f.tell(Unusable, n, 0)
+		kind := Unusable
+		if n.sentinel() {
+			kind = Sentinel
+		}
+		f.tell(kind, n, 0)
 		return nil
 	}
 	if n.Kind == meter.Power && n.Value < 0 {
@@ -46,6 +74,7 @@ func (s *State) Add(n Sample, o Options, emit func(Interval), event func(Event))
 			return nil
 		}
 	}
+	f.follow(n)
 	switch {
 	case !s.started:
 		f.begin(n)
@@ -58,6 +87,25 @@ func (s *State) Add(n Sample, o Options, emit func(Interval), event func(Event))
 		f.take(n)
 	}
 	return nil
+}
+
+// follow notes how readings rise on one another, as RestartPoint does, and forgets the line that was left once nothing can lead back to
+// it: where RestartPoint lets a fold start, the past must not matter.
+func (f fold) follow(n Sample) {
+	prev := f.last
+	if f.held {
+		prev = f.pending
+	}
+	switch {
+	case !f.started || n.Kind != meter.Counter || !f.steady(prev, n):
+		f.run, f.second = 1, 0
+	case f.run == 1:
+		f.run, f.second = 2, n.Value
+	default:
+		if f.run = 3; n.Value-f.second >= largestDip(n.Value) {
+			f.left, f.old, f.oldAt, f.since = false, 0, 0, 0
+		}
+	}
 }
 
 // fold is a state with what Add was called with.
@@ -76,15 +124,20 @@ func (f fold) maxGap() time.Duration {
 }
 
 func (f fold) tell(k EventKind, n Sample, energy int64) {
-	if f.event != nil {
-		f.event(Event{Kind: k, At: n.At, Before: f.last.At, From: f.register, To: n.Value, Energy: energy})
+	if f.event == nil {
+		return
 	}
+	from := f.register
+	if n.Kind != meter.Counter {
+		from = f.last.Value // the register shows no more than what began with the day
+	}
+	f.event(Event{Kind: k, At: n.At, Before: f.last.At, From: from, To: n.Value, Energy: energy})
 }
 
 // begin makes n the first reading.
 func (f fold) begin(n Sample) {
 	step := meter.Millis(f.o.Resolution.Milliseconds())
-	*f.State = State{started: true, last: n, start: n.At.Floor(f.o.Resolution)}
+	*f.State = State{started: true, last: n, start: n.At.Floor(f.o.Resolution), run: 1, changed: n.At}
 	if f.start < n.At {
 		f.start += step
 	}
@@ -136,9 +189,13 @@ func (f fold) decide(n Sample) {
 
 // agrees reports whether n, which is not believable by itself, confirms the held p.
 func (f fold) agrees(p, n Sample) bool {
-	if n.Kind != meter.Counter || f.o.MaxWatts == 0 {
+	if n.Kind != meter.Counter {
 		return true
 	}
+	limit := f.o.MaxWatts
+	if limit == 0 {
+		limit = mostWatts
+	}
 	rise := n.Value - p.Value
-	return rise >= -dipOf(p.Value) && rise <= f.mostEnergy(f.o.MaxWatts, p.At, n.At)
+	return rise >= -dipOf(p.Value) && rise <= f.mostEnergy(limit, p.At, n.At)+smallestDip
 }

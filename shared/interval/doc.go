@@ -19,14 +19,26 @@
 //	dip         a fall of ≤ max(1 kWh, 0.1 %), not below half            no energy until the old value is passed
 //	fall        a deeper fall                                            held until the next reading is known, then:
 //	  dropout   … the next reading is back at the old value or above     the fallen reading is ignored
+//	  return    … it stays, where the register was before a reset or     energy since then, less what was counted meanwhile
+//	            a jump in the last seven days, give or take a digit
+//	  multiplier … it stays, at a thousandth of the register (or a       the difference in the unit of before, suspect; the
+//	            rise to a thousandfold)                                  register goes on in the new one
 //	  rollover  … it stays low, and the modulus is known (or a power of  energy to the modulus and on from zero
 //	            ten ≥ 1,000 kWh, with the old value within 1 % of it)
 //	  reset     … it stays low otherwise                                 energy from zero, if the new value is at most a
 //	                                                                     tenth of the old and could be used in that time;
 //	                                                                     else unknown: none
-//	spike       a rise faster than MaxWatts (when configured)            held until the next reading is known, then:
+//	spike       a rise by more than MaxWatts and a digit (where that     held until the next reading is known, then:
+//	            is unknown, 100 kW), as a word tear gives
 //	            … the next reading is believable without it              ignored
-//	  jump      … the next reading agrees with it                        counted, the interval is suspect
+//	  return    … as above
+//	  jump      … the next reading agrees with it, and the rise is at    counted, the interval is suspect
+//	            most ten times MaxWatts
+//	            … MaxWatts is unknown and the rise is at most 50 MW      counted: nobody said that it cannot be
+//	            … it is beyond that                                      energy is unknown: none; the register goes on there
+//	sentinel    0xFFFFFFFF, 0x7FFFFFFF, for power also of 16 bits, in    ignored
+//	            any decimal unit: devices send them for "no value"
+//	stuck       a counter does not move for a day                        told once, nothing else
 //	exchange    the series changes and the value does not go on          energy across is unknown: none; intervals wholly
 //	                                                                     inside are missing, touched ones estimated
 //	gap         readings further apart than 1.1 × the resolution         energy spread linearly; every interval touched is
@@ -42,6 +54,11 @@
 //
 // A held reading is decided by the very next one, so no rule can stick: after a legitimate change of any size the second
 // reading of the new run is believed.
+//
+// Total energy is continuous across all of these. What an event or a glitch can take from it, or add, is what could flow at
+// ten times MaxWatts from the last good reading before to the first one after, and a digit (1 kWh) for each of its readings; where
+// MaxWatts is unknown, at 50 MW. A multiplier that changed for good is told, not corrected: from then on energy is as the
+// publisher sends it, until its unit is set right.
 //
 // # Invariants
 //
@@ -59,7 +76,8 @@
 // readings of one meter, each a believable rise on the one before, that from the second on rise by at least the largest
 // dip. Why this suffices: whatever the state was before the run, a held reading is decided by the run's second one, and
 // both outcomes end with the second one believed; a dip hides at most the largest dip, which the run passes; no
-// believable rise is ever held. So at its end the register equals the reading, nothing is held, and the past is
+// believable rise is ever held; the line that was left at a reset or a jump is forgotten after just such a run; and a counter that
+// rises begins to stand still anew. So at its end the register equals the reading, nothing is held, and the past is
 // forgotten, but for the interval then open: the result is the same from the next boundary on. The run must also close
 // that interval before the late reading, because the late reading may decide a held one and so reach back.
 package interval

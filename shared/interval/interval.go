@@ -29,7 +29,7 @@ type Sample struct {
 // Options are the rules that a site can set. The zero value is not usable: Resolution must be set.
 type Options struct {
 	Resolution time.Duration // length of intervals: whole minutes that divide 24 hours
-	MaxWatts   float64       // the most the connection can carry; 0 when unknown: then no rise is a spike
+	MaxWatts   float64       // the most the connection can carry; 0 when unknown: the package comment says what holds then
 	MaxGap     time.Duration // the longest gap that is spread; 0 means DefaultMaxGap
 }
 
@@ -56,20 +56,24 @@ type EventKind uint8
 
 // The events.
 const (
-	Dip       EventKind = iota + 1 // the counter fell by a digit
-	Dropout                        // a reading fell and the next was back: ignored
-	Rollover                       // the counter wrapped
-	Reset                          // the counter was set back
-	Spike                          // a reading rose too fast and the next did not agree: ignored
-	Jump                           // a rise too fast, confirmed by the next reading: counted, suspect
-	Exchange                       // another meter
-	Gap                            // readings too far apart
-	LongGap                        // so far apart that the energy is not spread
-	Duplicate                      // a second reading at the same instant: ignored
-	Unusable                       // a reading that cannot be used: ignored
+	Dip        EventKind = iota + 1 // the counter fell by a digit
+	Dropout                         // a reading fell and the next was back: ignored
+	Rollover                        // the counter wrapped
+	Reset                           // the counter was set back
+	Spike                           // a reading rose too fast and the next did not agree: ignored
+	Jump                            // a rise too fast, confirmed by the next reading: counted, suspect
+	Exchange                        // another meter
+	Gap                             // readings too far apart
+	LongGap                         // so far apart that the energy is not spread
+	Duplicate                       // a second reading at the same instant: ignored
+	Unusable                        // a reading that cannot be used: ignored
+	Sentinel                        // a number that devices send for "no value": ignored
+	Multiplier                      // the values are a thousand times what they were, or a thousandth
+	Return                          // after a reset or a jump the counter is back where it was
+	Stuck                           // the counter has not moved for long
 )
 
-var eventNames = [...]string{"", "dip", "dropout", "rollover", "reset", "spike", "jump", "exchange", "gap", "long-gap", "duplicate", "unusable"}
+var eventNames = [...]string{"", "dip", "dropout", "rollover", "reset", "spike", "jump", "exchange", "gap", "long-gap", "duplicate", "unusable", "sentinel", "multiplier", "return", "stuck"}
 
 // String returns the word for k.
 func (k EventKind) String() string {
@@ -84,7 +88,7 @@ type Event struct {
 	Kind   EventKind
 	At     meter.Millis // of the reading that shows it
 	Before meter.Millis // of the last believed reading before it
-	From   int64        // register before, thousandths of the base unit
+	From   int64        // register before, or value before if not a counter; thousandths of the base unit
 	To     int64        // the reading's value
 	Energy int64        // counted (not counted for LongGap), mWh
 }

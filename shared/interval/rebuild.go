@@ -51,6 +51,7 @@ func RestartPoint(samples []Sample, late meter.Millis, o Options) (index int, va
 		} else {
 			run, clean = 1, -1
 		}
+		moved := n.Value > prev.Value
 		prev = n
 		if clean >= 0 && n.At >= cleanTime {
 			index, valid, ok = clean, cleanTime, true
@@ -58,7 +59,7 @@ func RestartPoint(samples []Sample, late meter.Millis, o Options) (index int, va
 		switch {
 		case run == 2 && n.Kind == meter.Counter:
 			second = n.Value
-		case run >= 3 && n.Kind == meter.Counter && n.Value-second >= largestDip(n.Value):
+		case run >= 3 && n.Kind == meter.Counter && n.Value-second >= largestDip(n.Value) && moved:
 			clean, cleanTime = i, ceil(n.At, o.Resolution)
 		case run >= 2 && n.Kind != meter.Counter:
 			clean, cleanTime = i, ceil(n.At, day)
@@ -81,7 +82,7 @@ func (f fold) steady(prev, n Sample) bool {
 	if prev.Meter != n.Meter || prev.Kind != n.Kind {
 		return false
 	}
-	f.last, f.register = prev, prev.Value
+	f = fold{State: &State{last: prev, register: prev.Value}, o: f.o}
 	if n.Kind == meter.Counter && n.Value < prev.Value {
 		return false
 	}

@@ -24,13 +24,26 @@ type State struct {
 	recovered bool
 
 	pending Sample
+
+	// The line that the counter left by a reset or a jump, to know it again; and whether it is past coming back.
+	left    bool
+	old     int64        // value of the register when it was left
+	oldAt   meter.Millis // and when
+	since   int64        // energy counted since then
+	run     uint8        // readings, up to 3, that each rose believably on the one before, whatever the register was
+	second  int64        // value of the second of them
+	changed meter.Millis // when the counter last moved
+	stuck   bool         // Stuck was told since then
 }
 
-// stateVersion is the first byte of an encoded state.
-const stateVersion = 1
+// stateVersion is the first byte of an encoded state. Version 1, which ends after the held reading, is still read.
+const stateVersion = 2
 
 // stateSize is the length of an encoded state that has seen a reading.
-const stateSize = 2 + 2*sampleSize + 4*8 + 2
+const (
+	stateSize1 = 2 + 2*sampleSize + 4*8 + 2
+	stateSize  = stateSize1 + 5*8
+)
 
 const sampleSize = 8 + 8 + 8 + 4 + 2
 
@@ -48,7 +61,7 @@ func (s *State) Open() (meter.Millis, bool) { return s.start, s.started }
 // AppendBinary appends s to b. It implements encoding.BinaryAppender.
 func (s State) AppendBinary(b []byte) ([]byte, error) {
 	var flags byte
-	for i, f := range []bool{s.started, s.leading, s.dipped, s.held, s.recovered} {
+	for i, f := range []bool{s.started, s.leading, s.dipped, s.held, s.recovered, s.left, s.stuck} {
 		if f {
 			flags |= 1 << i
 		}
@@ -61,8 +74,12 @@ func (s State) AppendBinary(b []byte) ([]byte, error) {
 	for _, v := range []int64{s.register, int64(s.start), s.energy, s.base} {
 		b = binary.BigEndian.AppendUint64(b, uint64(v))
 	}
-	b = append(b, byte(s.quality), 0)
-	return appendSample(b, s.pending), nil
+	b = append(b, byte(s.quality), s.run)
+	b = appendSample(b, s.pending)
+	for _, v := range []int64{s.old, int64(s.oldAt), s.since, s.second, int64(s.changed)} {
+		b = binary.BigEndian.AppendUint64(b, uint64(v))
+	}
+	return b, nil
 }
 
 // MarshalBinary implements encoding.BinaryMarshaler.
@@ -70,24 +87,34 @@ func (s State) MarshalBinary() ([]byte, error) { return s.AppendBinary(nil) }
 
 // UnmarshalBinary sets s to what AppendBinary wrote. It refuses anything else and then leaves s as it was.
 func (s *State) UnmarshalBinary(b []byte) error {
-	if len(b) < 2 || b[0] != stateVersion {
+	if len(b) < 2 || b[0] == 0 || b[0] > stateVersion {
 		return fmt.Errorf("decode interval state of %d bytes: want version %d", len(b), stateVersion)
 	}
 	if b[1] == 0 && len(b) == 2 {
 		*s = State{}
 		return nil
 	}
-	if len(b) != stateSize || b[1]&1 == 0 || b[1] >= 1<<5 {
-		return fmt.Errorf("decode interval state of %d bytes with flags %#x: want %d bytes", len(b), b[1], stateSize)
+	size, flags := stateSize, byte(1<<7-1)
+	if b[0] == 1 {
+		size, flags = stateSize1, 1<<5-1
 	}
-	n := State{started: true, leading: b[1]&2 != 0, dipped: b[1]&4 != 0, held: b[1]&8 != 0, recovered: b[1]&16 != 0}
+	if len(b) != size || b[1]&1 == 0 || b[1]&^flags != 0 {
+		return fmt.Errorf("decode interval state of %d bytes with flags %#x: want %d bytes", len(b), b[1], size)
+	}
+	n := State{started: true, leading: b[1]&2 != 0, dipped: b[1]&4 != 0, held: b[1]&8 != 0, recovered: b[1]&16 != 0, left: b[1]&32 != 0, stuck: b[1]&64 != 0}
 	rest := b[2:]
 	n.last, rest = cutSample(rest)
 	n.register, n.start = int64(binary.BigEndian.Uint64(rest)), meter.Millis(binary.BigEndian.Uint64(rest[8:]))
 	n.energy, n.base = int64(binary.BigEndian.Uint64(rest[16:])), int64(binary.BigEndian.Uint64(rest[24:]))
 	n.quality = meter.Quality(rest[32])
-	n.pending, _ = cutSample(rest[34:])
-	if err := n.check(rest[33]); err != nil {
+	n.run = rest[33]
+	n.pending, rest = cutSample(rest[34:])
+	if n.changed = n.last.At; b[0] > 1 {
+		for i, v := range []*int64{&n.old, (*int64)(&n.oldAt), &n.since, &n.second, (*int64)(&n.changed)} {
+			*v = int64(binary.BigEndian.Uint64(rest[8*i:]))
+		}
+	}
+	if err := n.check(); err != nil {
 		return fmt.Errorf("decode interval state: %w", err)
 	}
 	*s = n
@@ -95,11 +122,13 @@ func (s *State) UnmarshalBinary(b []byte) error {
 }
 
 // check refuses states that no stream of readings leads to and that could make Add loop for long or overflow.
-func (s *State) check(reserved byte) error {
+func (s *State) check() error {
 	far := s.start - s.last.At
 	switch {
-	case reserved != 0 || !s.quality.Valid():
+	case !s.quality.Valid():
 		return errors.New("impossible quality")
+	case s.run > 3 || s.old < 0 || s.old > maxValue || s.since < 0 || s.since > maxRegister || !inEra(s.oldAt) || !inEra(s.changed) || s.second < 0 || s.second > maxValue:
+		return errors.New("impossible past")
 	case s.last.unusable() || s.held && s.pending.unusable():
 		return errors.New("impossible reading")
 	case s.held && s.pending.At <= s.last.At || !s.held && s.pending != Sample{}:
