@@ -40,7 +40,9 @@
 // A mapping reads what other publishers send. Its topic pattern takes the point and the register from the levels {point}
 // and {register} or has them fixed; its path finds the value in the JSON payload: names joined by dots, [n] for the n-th
 // element, "" when the payload is the number itself. The value's decimal text is converted exactly. Without a timestamp
-// path a reading gets its time of arrival, so a retained one, which may be of any age, is left out as a repeat.
+// path a reading gets its time of arrival, so a retained one, which may be of any age, is left out as a repeat. One that the
+// broker sends again, since it was not acked, is a repeat when its series had the same value lately, and else new: it may have
+// been on its way when the agent died.
 //
 // Presets, each a list of such mappings:
 //

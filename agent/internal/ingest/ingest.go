@@ -76,6 +76,7 @@ type Ingest struct {
 	// Owned by Run.
 	holding holding
 	repeats *repeats
+	values  *repeats // without instants, for those dated by their arrival
 	newest  map[meter.SeriesID]meter.Millis
 	pipe    pipe
 }
@@ -96,7 +97,7 @@ func New(log Log, o Options) (*Ingest, error) {
 		return nil, fmt.Errorf("ingest: %w", err)
 	}
 	in := &Ingest{
-		o: o, log: log, decoder: d, messages: make(chan mqtt.Message, queue), repeats: newRepeats(),
+		o: o, log: log, decoder: d, messages: make(chan mqtt.Message, queue), repeats: newRepeats(), values: newRepeats(),
 		newest: make(map[meter.SeriesID]meter.Millis), pipe: pipe{limit: max(o.Config.MQTT.MaxInflight, 1)},
 		stats: Stats{Refused: make(map[meter.Reason]uint64)},
 	}
@@ -141,6 +142,7 @@ func (in *Ingest) remember() error {
 		}
 		for _, r := range rs {
 			in.repeats.add(r)
+			in.values.add(undated(r))
 		}
 		if n <= from {
 			break
@@ -267,7 +269,7 @@ func (in *Ingest) judge(g *group, m mqtt.Message, here clock.Moment, decoded []d
 	var bad map[meter.Reason][]decodedReading
 	var why map[meter.Reason]*topic.Error
 	for _, d := range decoded {
-		if d.arrival && (m.Retained || m.Repeated) {
+		if d.arrival && (m.Retained || m.Repeated && in.values.has(undated(meter.Reading{Series: d.series, Value: d.Value}))) {
 			g.counts.Repeats++ // its time of arrival says nothing
 			continue
 		}
@@ -290,6 +292,9 @@ func (in *Ingest) judge(g *group, m mqtt.Message, here clock.Moment, decoded []d
 		if !in.repeats.add(r) {
 			g.counts.Repeats++
 			continue
+		}
+		if d.arrival {
+			in.values.add(undated(r))
 		}
 		switch dating {
 		case hold:

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -171,6 +172,31 @@ func TestRepeats(t *testing.T) {
 	x.feed(again)
 	if s := x.in.Stats(); s.Readings != 0 || s.Repeats != 1 {
 		t.Errorf("after a restart %+v, want a repeat", s)
+	}
+}
+
+// TestUndatedMessageOnItsWayInACrash: what the broker sends again because it was never acked is taken unless it is known.
+func TestUndatedMessageOnItsWayInACrash(t *testing.T) {
+	dir := t.TempDir()
+	plain := func(c *config.Config) {
+		c.MQTT.Mappings = []config.Mapping{{Preset: "plain", Topic: "m/{point}", Register: "1.8.0", Unit: "kWh"}}
+	}
+	x := newSite(t, dir, plain)
+	x.feed(message{topic: "m/main", payload: "1"}, message{topic: "m/main", payload: "2"})
+	x.feed(message{topic: "m/main", payload: "1", repeated: true}, message{topic: "m/main", payload: "2", repeated: true})
+	x.stop() // and 3 was under way
+	x = newSite(t, dir, plain)
+	x.feed(message{topic: "m/main", payload: "2", repeated: true}, message{topic: "m/main", payload: "3", repeated: true},
+		message{topic: "m/main", payload: "9", retained: true})
+	var got []int64
+	for _, r := range x.readings() {
+		got = append(got, r.Value)
+	}
+	if want := []int64{1_000_000, 2_000_000, 3_000_000}; !slices.Equal(got, want) {
+		t.Errorf("values %d, want %d", got, want)
+	}
+	if s := x.in.Stats(); s.Readings != 1 || s.Repeats != 2 {
+		t.Errorf("after the restart %d stored and %d repeats, want 1 and 2", s.Readings, s.Repeats)
 	}
 }
 

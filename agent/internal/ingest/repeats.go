@@ -47,6 +47,15 @@ func (p *repeats) add(r meter.Reading) bool {
 	return true
 }
 
+// has reports whether r is remembered.
+func (p *repeats) has(r meter.Reading) bool {
+	_, ok := p.seen[p.hash(r)]
+	return ok
+}
+
+// undated returns r without its instant, as what is left of it to know it by when its instant is that of an arrival.
+func undated(r meter.Reading) meter.Reading { return meter.Reading{Series: r.Series, Value: r.Value} }
+
 func (p *repeats) hash(r meter.Reading) uint64 {
 	return maphash.Comparable(p.seed, identity{r.Series, r.At, r.Value})
 }
