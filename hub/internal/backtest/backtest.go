@@ -51,6 +51,24 @@ func Artifact(name string, art *model.Artifact, levels []float64) Contender {
 	}}
 }
 
+// Refitted returns a contender that forecasts with the newest of several fits of one model that had ended learning by the
+// origin, as a model does that is trained again and again. arts must be in order of TrainedTo, and the first must have
+// ended before any origin.
+func Refitted(name string, arts []*model.Artifact, levels []float64) Contender {
+	return Contender{Name: name, New: func() Make {
+		var m forecast.Maker
+		return func(h feature.History, p train.Point, origin meter.Millis, horizon int) (forecast.Forecast, error) {
+			art := arts[0]
+			for _, a := range arts[1:] {
+				if a.TrainedTo <= origin {
+					art = a
+				}
+			}
+			return m.Make(h, p.ID, p.Register, origin, horizon, art, forecast.Active, levels, origin)
+		}
+	}}
+}
+
 // Baselines returns the weekly seasonal naive forecast and the four-week mean.
 func Baselines(levels []float64) []Contender {
 	return []Contender{

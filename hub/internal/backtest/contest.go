@@ -21,14 +21,15 @@ const (
 type Outcome struct {
 	Artifact *model.Artifact // fitted on everything, to be used if Better
 	Fit      train.Report    // of Artifact
-	Report   Report          // of a candidate fitted on what came before the test days, with the same parameters
+	Report   Report          // of candidates with the same parameters, each fitted on what came before its fold
 	Better   bool
 	Reason   string
 }
 
 // Days a contest is decided on.
 const (
-	testDays      = 14
+	testDays      = 28
+	foldDays      = 14 // a candidate is fitted anew for each
 	leastTestDays = 3
 	day           = 24 * time.Hour
 
@@ -37,10 +38,12 @@ const (
 )
 
 // Contest fits a candidate on all but the last days, scores it on those beside the active model (nil for none) and the
-// baselines, decides, and fits it once more on everything.
+// baselines, decides, and fits it once more on everything. The test days come in folds of two weeks, and for each the
+// candidate is fitted on what came before: a model in service is trained again well before it is that old.
 //
-// The test days are those the active model has not learnt from, at most 14. Where they are fewer than three, the last 14
-// are used although the active model has seen them, which is to its advantage: the candidate must win all the same.
+// The test days are those the active model has not learnt from, at most 28 and a quarter of the history. Where they are
+// fewer than three, the last 28 are used although the active model has seen them, which is to its advantage: the candidate
+// must win all the same.
 func Contest(ctx context.Context, d train.Dataset, p train.Params, active *model.Artifact, tell train.Progress) (Outcome, error) {
 	part := func(from, to float64) train.Progress {
 		if tell == nil {
@@ -53,18 +56,25 @@ func Contest(ctx context.Context, d train.Dataset, p train.Params, active *model
 		levels = forecast.DefaultLevels()
 	}
 	from, to := testRange(d, active)
-	trial, _, err := train.Fit(ctx, d.Before(from), p, part(0, 0.45))
-	if err != nil {
-		return Outcome{}, fmt.Errorf("contest: candidate: %w", err)
+	folds := max(1, int((to.Sub(from)+foldDays*day/2)/(foldDays*day)))
+	var trials []*model.Artifact
+	for i := range folds {
+		at := from.Add(time.Duration(i) * foldDays * day)
+		trial, _, err := train.Fit(ctx, d.Before(at), p, part(0.45*float64(i)/float64(folds), 0.45*float64(i+1)/float64(folds)))
+		if err != nil {
+			return Outcome{}, fmt.Errorf("contest: candidate: %w", err)
+		}
+		trials = append(trials, trial)
 	}
-	contenders := append([]Contender{Artifact(Candidate, trial, levels)}, Baselines(levels)...)
-	if active != nil && active.Resolution == trial.Resolution {
+	contenders := append([]Contender{Refitted(Candidate, trials, levels)}, Baselines(levels)...)
+	if active != nil && active.Resolution == trials[0].Resolution {
 		contenders = append(contenders, Artifact(Active, active, levels))
 	}
 	if tell != nil {
 		tell("backtest", 0.45)
 	}
-	out := Outcome{}
+	var out Outcome
+	var err error
 	out.Report, err = Run(ctx, d, contenders, Options{From: from, To: to, Stride: originStride, Horizon: p.Horizon, Levels: levels, Threads: p.Threads})
 	if err != nil {
 		return out, fmt.Errorf("contest: %w", err)
