@@ -19,7 +19,7 @@ type flags struct {
 	Dir        string `help:"Directory of the demo's data; a later run goes on from it. With --check, a temporary one."`
 	Data       string `help:"Readings to replay: a CSV or CSV.gz with meter_id, timestamp, kwh. By default ../shared/data/readings.csv.gz where it is, else synthetic sites." placeholder:"FILE"`
 	Synthetic  bool   `help:"Replay synthetic sites even where recorded data is at hand."`
-	Backfill   int    `help:"Days of history to replay at once." default:"120"`
+	Backfill   int    `help:"Days of history to replay at once." default:"365"`
 	BrokerPort int    `help:"Port of the MQTT broker." default:"11883"`
 	HubPort    int    `help:"Port of the hub's REST interface." default:"18420"`
 	UplinkPort int    `help:"Port of the hub's uplink." default:"18421"`
