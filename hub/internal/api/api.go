@@ -55,6 +55,13 @@ func New(o Options) http.Handler {
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(o.Registry, promhttp.HandlerOpts{ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn)}))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		get := r.Clone(r.Context())
+		get.Method = http.MethodGet
+		if _, pattern := mux.Handler(get); pattern != "/" {
+			w.Header().Set("Allow", http.MethodGet)
+			problem(w, http.StatusMethodNotAllowed, fmt.Sprintf("%s %s: this interface is read-only, want GET", r.Method, r.URL.Path))
+			return
+		}
 		problem(w, http.StatusNotFound, fmt.Sprintf("no such resource: %s; /openapi.json lists what there is", r.URL.Path))
 	})
 
