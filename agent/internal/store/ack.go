@@ -5,28 +5,48 @@ import (
 	"slices"
 )
 
-// Ledger accounts for every sequence ever given: Received = Delivered + Evicted + Pending.
+// Ledger accounts for every sequence ever given: Received = Delivered + Evicted + Thinned + Pending.
 type Ledger struct {
 	Received  uint64 // readings given a sequence
 	Delivered uint64 // acked by the hub
-	Evicted   uint64 // lost before the hub had them, to the cap or to damage
+	Evicted   uint64 // lost before the hub had them, to the cap or to damage, or set aside as unstorable
+	Thinned   uint64 // spared before the hub had them, with the energy of their intervals still in the others
 	Pending   uint64 // waiting for the hub
 }
 
-// Ledger returns the account of this epoch.
+// Ledger returns the account of this epoch. Of a range that was thinned first and lost later, all counts as evicted.
 func (s *Store) Ledger() Ledger {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	all := Range{1, s.next}
-	l := Ledger{Received: all.Len(), Evicted: s.lostOld}
-	lostAcked := s.lostOld
+	l := Ledger{Received: all.Len() - s.old.Skipped, Evicted: s.old.Evicted, Thinned: s.old.Thinned}
+	away := s.old.Evicted + s.old.Thinned + s.old.Skipped // acked, but not delivered
 	for _, x := range s.lost {
-		l.Evicted += x.Len()
-		lostAcked += s.acked.overlap(x.Range)
+		if x.Why == skipped {
+			l.Received -= x.Len()
+		} else {
+			l.Evicted += x.Len()
+		}
+		away += s.acked.overlap(x.Range)
+	}
+	gone := s.gone()
+	for _, g := range s.segments {
+		for _, t := range g.thin {
+			left, n := t.Len(), s.acked.overlap(t.Range)
+			if lost := gone.overlap(t.Range); lost > 0 {
+				continue
+			}
+			l.Thinned += t.readings
+			if n == left {
+				away += t.readings
+			} else if t.readings == left { // nothing is left of it: it may be acked in parts
+				away += n
+			}
+		}
 	}
 	acked := s.acked.overlap(all)
-	l.Delivered = acked - min(lostAcked, acked)
-	l.Pending = l.Received - min(l.Received, l.Delivered+l.Evicted)
+	l.Delivered = acked - min(away, acked)
+	l.Pending = l.Received - min(l.Received, l.Delivered+l.Evicted+l.Thinned)
 	return l
 }
 

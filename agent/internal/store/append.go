@@ -51,8 +51,7 @@ func (s *Store) append(rs []meter.Reading) (uint64, error) {
 	s.mu.Unlock()
 
 	arrived := meter.MillisOf(s.o.Now())
-	var firsts []uint64
-	var values [][]byte
+	rec := record{epoch: s.epoch, first: first, count: uint64(len(rs))}
 	size := int64(0)
 	for at := 0; at < len(rs); at += MaxAtom {
 		part := rs[at:min(at+MaxAtom, len(rs))]
@@ -60,29 +59,62 @@ func (s *Store) append(rs []meter.Reading) (uint64, error) {
 		if err != nil {
 			return 0, err
 		}
-		firsts, values, size = append(firsts, first+uint64(at)), append(values, v), size+int64(len(v))
+		rec.atoms = append(rec.atoms, rawAtom{first + uint64(at), v})
+		size += int64(len(v))
 	}
 
 	for try := 0; ; try++ {
 		g, err := s.roomFor(size)
 		if err == nil {
-			err = g.put(firsts, values, missing(g, used))
+			err = s.write(g, rec, used, size)
 		}
-		if err == nil {
-			s.commit(g, first, arrived, rs)
+		switch {
+		case err == nil:
+			s.commit(g, arrived, rec, rs)
 			return first, nil
-		}
-		if !errors.Is(err, errDamaged) || try > 0 {
+		case errors.Is(err, errDamaged) && try == 0:
+			s.dropDamaged(g, err)
+		case isFull(err) && s.evictForRoom():
+			// The file system is full below the cap: old readings make room for new ones.
+		default:
 			return 0, err
 		}
-		s.dropDamaged(g, err)
 	}
 }
 
+// write makes a record durable: in the journal if it has room, else in the segment, together with what the journal holds.
+func (s *Store) write(g *segment, rec record, used map[meter.SeriesID]meter.Series, size int64) error {
+	if s.journal != nil && !s.journal.broken {
+		rec.generation = s.journal.generation
+		rec.defs = s.missing(g, used)
+		b, err := rec.append(nil)
+		if err != nil {
+			return err
+		}
+		if s.journal.fits(len(b)) {
+			n, err := s.journal.write(b)
+			if err == nil {
+				s.wear.noteCommit(s.o.Now(), n, size)
+				s.mu.Lock()
+				s.tail.add(rec)
+				s.mu.Unlock()
+				return nil
+			}
+			s.o.Log.Error("the journal cannot be written: readings go to their segment directly", "error", err)
+		}
+	}
+	if err := s.carry(g, rec.atoms); err != nil {
+		return err
+	}
+	s.wear.noteCommit(s.o.Now(), 0, size)
+	s.remakeJournal()
+	return nil
+}
+
 // commit takes a committed append into memory and tells the world.
-func (s *Store) commit(g *segment, first uint64, arrived meter.Millis, rs []meter.Reading) {
+func (s *Store) commit(g *segment, arrived meter.Millis, rec record, rs []meter.Reading) {
 	s.mu.Lock()
-	s.next = first + uint64(len(rs))
+	s.next = rec.end()
 	g.noteReadings(s.next, arrived, rs)
 	if err := g.stat(); err != nil {
 		s.o.Log.Warn("size of the active segment is unknown", "error", err)
@@ -91,11 +123,13 @@ func (s *Store) commit(g *segment, first uint64, arrived meter.Millis, rs []mete
 	s.mu.Unlock()
 }
 
-// missing returns the definitions of used that the segment does not have yet.
-func missing(g *segment, used map[meter.SeriesID]meter.Series) map[meter.SeriesID]meter.Series {
+// missing returns the definitions of used that neither the segment nor the journal has yet.
+func (s *Store) missing(g *segment, used map[meter.SeriesID]meter.Series) map[meter.SeriesID]meter.Series {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	defs := make(map[meter.SeriesID]meter.Series)
 	for id, of := range used {
-		if _, ok := g.Series[id]; !ok {
+		if !g.defined[id] && !s.tail.defs[id] {
 			defs[id] = of
 		}
 	}

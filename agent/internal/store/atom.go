@@ -72,6 +72,20 @@ func (g *grouper) encodeAtom(dst []byte, first uint64, arrived meter.Millis, rs 
 	return binary.LittleEndian.AppendUint32(dst, atomSum(first, dst[at:])), nil
 }
 
+// encode appends a to dst as encodeAtom does.
+func (a atom) encode(dst []byte) []byte {
+	at := len(dst)
+	dst = binary.AppendUvarint(dst, a.count)
+	dst = binary.AppendVarint(dst, int64(a.arrived))
+	dst = binary.AppendUvarint(dst, uint64(len(a.blocks)))
+	for _, b := range a.blocks {
+		dst = binary.AppendUvarint(dst, uint64(b.Series))
+		dst = binary.AppendUvarint(dst, uint64(len(b.Chunk)))
+		dst = append(dst, b.Chunk...)
+	}
+	return binary.LittleEndian.AppendUint32(dst, atomSum(a.first, dst[at:]))
+}
+
 func atomSum(first uint64, body []byte) uint32 {
 	return crc32.Update(crc32.Checksum(sequenceKey(first), castagnoli), castagnoli, body)
 }

@@ -9,7 +9,7 @@ import (
 // SetSchemaForTest rewrites the schema version of a closed file.
 func SetSchemaForTest(t testing.TB, path string, version uint64) {
 	t.Helper()
-	db, err := openFile(path, bbolt.Options{})
+	db, err := realDisk().openFile(path, bbolt.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

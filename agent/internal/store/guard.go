@@ -33,16 +33,24 @@ func guard(fn func() error) (err error) {
 }
 
 // openFile opens a bbolt file. An error wraps errDamaged when the contents are to blame.
-func openFile(path string, o bbolt.Options) (db *bbolt.DB, err error) {
+func (d disk) openFile(path string, o bbolt.Options) (db *bbolt.DB, err error) {
 	o.Timeout = time.Second
 	o.PageSize = pageSize
 	o.NoFreelistSync = true
 	o.FreelistType = bbolt.FreelistMapType
 	o.NoStatistics = true
+	var file *os.File
+	o.OpenFile = func(path string, flag int, mode os.FileMode) (*os.File, error) {
+		file, err = d.openBolt(path, flag, mode)
+		return file, err
+	}
 	err = guard(func() error {
 		db, err = bbolt.Open(path, 0o600, &o)
 		return err
 	})
+	if err != nil && file != nil {
+		_ = file.Close() // bbolt leaves it open, and locked, when it panics
+	}
 	switch {
 	case err == nil:
 		return db, nil
@@ -55,25 +63,9 @@ func openFile(path string, o bbolt.Options) (db *bbolt.DB, err error) {
 	return nil, err
 }
 
-// walk reads every key and value of db, so that whatever damage would panic later shows now, and in this goroutine.
-func walk(db *bbolt.DB) error {
-	return guard(func() error {
-		return db.View(func(tx *bbolt.Tx) error {
-			sum := byte(0)
-			return tx.ForEach(func(_ []byte, b *bbolt.Bucket) error {
-				return b.ForEach(func(k, v []byte) error {
-					for i := 0; i < len(v); i += pageSize {
-						sum ^= v[i]
-					}
-					return nil
-				})
-			})
-		})
-	})
-}
-
-// setAside renames a file that cannot be read and returns its new name.
-func setAside(path string, now time.Time) (string, error) {
+// setAside gives a file that cannot be read another name, and returns that. With keep, the file has its old name too, until
+// another one takes it, so that the power may go in between.
+func (d disk) setAside(path string, now time.Time, keep bool) (string, error) {
 	base := path + ".damaged-" + now.UTC().Format("20060102T150405.000Z")
 	to := base
 	for i := 1; ; i++ {
@@ -82,21 +74,12 @@ func setAside(path string, now time.Time) (string, error) {
 		}
 		to = fmt.Sprintf("%s-%d", base, i)
 	}
-	if err := os.Rename(path, to); err != nil {
+	move := d.rename
+	if keep {
+		move = d.link
+	}
+	if err := move(path, to); err != nil {
 		return "", fmt.Errorf("set aside: %w", err)
 	}
-	return filepath.Base(to), syncDir(filepath.Dir(path))
-}
-
-// syncDir makes renames and removals in dir lasting.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("sync directory: %w", err)
-	}
-	defer d.Close()
-	if err := d.Sync(); err != nil {
-		return fmt.Errorf("sync directory: %w", err)
-	}
-	return nil
+	return filepath.Base(to), d.syncDir(filepath.Dir(path))
 }

@@ -22,19 +22,29 @@ func (s *Store) Next() uint64 {
 	return s.next
 }
 
-// locate returns the segment that holds seq, held for reading, or else the end of the hole that seq is in.
-func (s *Store) locate(seq uint64) (g *segment, holeEnd uint64, err error) {
+// errUnwritten says that what the journal holds is in no segment, because none can be written.
+var errUnwritten = errors.New("what the journal holds cannot be read before a segment can be written")
+
+// locate returns the segment that holds seq, held for reading, with what of it is in the journal and the end of both; or
+// else the end of the hole that seq is in.
+func (s *Store) locate(seq uint64) (g *segment, tail []rawAtom, end uint64, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, g := range s.segments {
 		if seq < g.first {
-			return nil, g.first, nil
+			return nil, nil, g.first, nil
 		}
 		if seq < g.End {
-			return g, 0, s.hold(g)
+			if g == s.active() {
+				tail = s.tail.atoms
+			}
+			return g, tail, g.End, s.hold(g)
 		}
 	}
-	return nil, s.next, nil
+	if n := len(s.tail.atoms); n > 0 && s.active() == nil {
+		return nil, nil, 0, errUnwritten
+	}
+	return nil, nil, s.next, nil
 }
 
 // hold keeps the file of g open until release. The caller holds mu.
@@ -61,24 +71,28 @@ func (s *Store) release(g *segment) {
 // atoms calls fn with atoms from the one that holds sequence from on, in one segment, and returns the sequence after the
 // last one taken. fn returns false to leave an atom and stop. Holes and damaged atoms are told by skip.
 func (s *Store) atoms(from uint64, fn func(a atom) bool, skip func(r Range) bool) (next uint64, err error) {
-	g, hole, err := s.locate(from)
+	g, tail, end, err := s.locate(from)
 	if g == nil && err == nil {
-		if hole > from && skip(Range{from, hole}) {
-			return hole, nil
+		if end > from && skip(Range{from, end}) {
+			return end, nil
 		}
 		return from, nil
 	}
+	if g == nil {
+		return from, err
+	}
 	if err == nil {
-		s.mu.Lock()
-		end := g.End // later atoms wait for the next call
-		s.mu.Unlock()
 		next = from
-		err = g.atomsFrom(g.db, from, func(a atom, err error) bool {
-			if a.first >= end || err == nil && a.first > next && !skip(Range{next, a.first}) {
+		hole := func(r Range) bool {
+			s.noteHole(r)
+			return skip(r)
+		}
+		visit := func(a atom, err error) bool {
+			if a.first >= end || err == nil && a.first > next && !hole(Range{next, a.first}) {
 				return false
 			}
-			if err != nil {
-				return true // a hole up to the next atom
+			if err != nil || a.first < next && a.first+a.count <= next {
+				return true // a hole up to the next atom, or carried since the tail was taken
 			}
 			if !fn(a) {
 				next = max(next, a.first)
@@ -87,8 +101,18 @@ func (s *Store) atoms(from uint64, fn func(a atom) bool, skip func(r Range) bool
 			}
 			next = a.first + a.count
 			return true
+		}
+		on := true
+		err = g.atomsFrom(g.db, from, func(a atom, err error) bool {
+			on = visit(a, err)
+			return on
 		})
-		if err == nil && next < end && skip(Range{next, end}) {
+		for _, raw := range tail {
+			if on && err == nil && raw.first+MaxAtom > from {
+				on = visit(decodeAtom(sequenceKey(raw.first), raw.value))
+			}
+		}
+		if err == nil && next < end && hole(Range{next, end}) {
 			next = end
 		}
 		s.release(g)
@@ -97,7 +121,7 @@ func (s *Store) atoms(from uint64, fn func(a atom) bool, skip func(r Range) bool
 		s.appending.Lock()
 		defer s.appending.Unlock()
 		s.dropDamaged(g, err)
-		return next, nil // what it held is a hole now
+		return next, nil // what it held is read again from what could be salvaged, or is a hole now
 	}
 	return next, err
 }

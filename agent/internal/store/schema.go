@@ -12,7 +12,7 @@ import (
 )
 
 // schemaVersion is the version of the layout of both kinds of files.
-const schemaVersion = 1
+const schemaVersion = 2
 
 // ErrNewerSchema says that a newer agent wrote the directory.
 var ErrNewerSchema = errors.New("the store was written by a newer version of the agent")
@@ -37,8 +37,7 @@ var (
 	keyCounts  = []byte("quarantine-counts")
 )
 
-// checkSchema compares the schema version of a file with ours. It is where an older file would be upgraded, one version
-// after the other, inside the caller's write transaction; version 1 is the first, so there is nothing to do yet.
+// checkSchema compares the schema version of a file with ours. Files of version 1 are read as they are; see format.go.
 func checkSchema(b *bbolt.Bucket) error {
 	raw := b.Get(keySchema)
 	if len(raw) != 16 {
@@ -80,11 +79,17 @@ func putSeries(b *bbolt.Bucket, id meter.SeriesID, s meter.Series) error {
 
 func readSeries(b *bbolt.Bucket, into map[meter.SeriesID]meter.Series) error {
 	return b.ForEach(func(k, v []byte) error {
-		var s meter.Series
-		if len(k) != 4 || json.Unmarshal(v, &s) != nil {
+		s, ok := decodeSeries(v)
+		if len(k) != 4 || !ok {
 			return fmt.Errorf("%w: series %x", errDamaged, k)
 		}
 		into[meter.SeriesID(binary.BigEndian.Uint32(k))] = s
 		return nil
 	})
+}
+
+// decodeSeries reads a definition and wants it whole: one with a flipped bit would send readings to another point.
+func decodeSeries(b []byte) (s meter.Series, ok bool) {
+	ok = json.Unmarshal(b, &s) == nil && s.Check() == nil
+	return s, ok
 }

@@ -24,6 +24,7 @@ type summary struct {
 	End     uint64 // sequence behind the last reading
 	Arrived meter.Millis
 	Series  map[meter.SeriesID]span
+	Thinned []Lost `json:",omitempty"` // what was spared of it
 }
 
 // segment is one file of the log. The fields are guarded by Store.mu.
@@ -34,8 +35,13 @@ type segment struct {
 	size     int64 // bytes of the file
 	db       *bbolt.DB
 	writable bool // the active segment
+	sealed   bool // as it was opened
+	spared   bool // thinning would save nothing
+	thin     []thinnedAtom
 	users    int  // readers of db at the moment
 	gone     bool // deleted or set aside; the last reader closes db
+	disk     disk
+	defined  map[meter.SeriesID]bool // series whose definitions the file has
 }
 
 func segmentName(first uint64) string { return fmt.Sprintf("readings-%020d.db", first) }
@@ -48,18 +54,20 @@ func parseSegmentName(name string) (first uint64, ok bool) {
 	return first, name == segmentName(first) && first > 0
 }
 
-// createSegment makes an empty segment under a temporary name, renames it and opens it for writing.
-func createSegment(dir string, first, epoch uint64, size int64) (*segment, error) {
-	path := filepath.Join(dir, segmentName(first))
+// createSegment makes a segment under a temporary name, has more fill it, calls before, renames the file and leaves it
+// closed. More and before may be nil.
+func (s *Store) createSegment(first uint64, more func(tx *bbolt.Tx) error, before func() error) (*segment, error) {
+	path := filepath.Join(s.dir, segmentName(first))
 	fresh := path + ".new"
-	if err := os.Remove(fresh); err != nil && !os.IsNotExist(err) {
+	d := s.o.disk
+	if err := d.remove(fresh); err != nil && !os.IsNotExist(err) {
 		return nil, fmt.Errorf("create segment: %w", err)
 	}
-	db, err := openFile(fresh, bbolt.Options{})
+	db, err := d.openFile(fresh, bbolt.Options{})
 	if err != nil {
 		return nil, fmt.Errorf("create segment: %w", err)
 	}
-	err = db.Update(func(tx *bbolt.Tx) error {
+	err = s.update(db, func(tx *bbolt.Tx) error {
 		for _, name := range [][]byte{bucketStore, bucketSeries, bucketAtoms} {
 			if _, err := tx.CreateBucket(name); err != nil {
 				return err
@@ -69,29 +77,41 @@ func createSegment(dir string, first, epoch uint64, size int64) (*segment, error
 		if err := b.Put(keySchema, schemaValue(schemaVersion)); err != nil {
 			return err
 		}
-		return b.Put(keyEpoch, sequenceKey(epoch))
+		if err := b.Put(keyEpoch, sequenceKey(s.epoch)); err != nil || more == nil {
+			return err
+		}
+		return more(tx)
 	})
 	if e := db.Close(); err == nil {
 		err = e
 	}
-	if err == nil {
-		err = os.Rename(fresh, path)
+	if err == nil && before != nil {
+		err = before()
 	}
 	if err == nil {
-		err = syncDir(dir)
+		err = d.rename(fresh, path)
+	}
+	if err == nil {
+		err = d.syncDir(s.dir)
 	}
 	if err != nil {
-		_ = os.Remove(fresh)
+		_ = d.remove(fresh)
 		return nil, fmt.Errorf("create segment: %w", err)
 	}
-	g := &segment{path: path, first: first, summary: summary{End: first, Series: make(map[meter.SeriesID]span)}}
-	return g, g.openForWriting(size)
+	g := s.segmentAt(path, first)
+	g.summary = summary{End: first, Series: make(map[meter.SeriesID]span)}
+	return g, nil
+}
+
+// segmentAt is a segment that is not read yet.
+func (s *Store) segmentAt(path string, first uint64) *segment {
+	return &segment{path: path, first: first, disk: s.o.disk, defined: make(map[meter.SeriesID]bool)}
 }
 
 // openForWriting opens the segment as the active one. Mapping all of it at once keeps readers and the writer from waiting
 // for one another when the file grows; the map is of address space only.
 func (g *segment) openForWriting(size int64) error {
-	db, err := openFile(g.path, bbolt.Options{InitialMmapSize: int(size)})
+	db, err := g.disk.openFile(g.path, bbolt.Options{InitialMmapSize: int(size)})
 	if err != nil {
 		return err
 	}
@@ -115,7 +135,7 @@ func (g *segment) stat() error {
 }
 
 func (g *segment) openForReading() error {
-	db, err := openFile(g.path, bbolt.Options{ReadOnly: true})
+	db, err := g.disk.openFile(g.path, bbolt.Options{ReadOnly: true})
 	if err == nil {
 		g.db = db
 	}
@@ -138,9 +158,15 @@ func (g *segment) readHead(series map[meter.SeriesID]meter.Series) (epoch uint64
 			if err := readSeries(defs, series); err != nil {
 				return err
 			}
+			for id := range series {
+				g.defined[id] = true
+			}
 			if b := head.Get(keySealed); b != nil {
 				sealed = true
-				return json.Unmarshal(b, &g.summary)
+				if err := json.Unmarshal(b, &g.summary); err != nil {
+					return fmt.Errorf("%w: summary: %w", errDamaged, err)
+				}
+				return nil
 			}
 			g.summary = summary{End: g.first, Series: make(map[meter.SeriesID]span)}
 			return atoms.ForEach(func(k, v []byte) error {
@@ -202,42 +228,36 @@ func (g *segment) noteReadings(end uint64, arrived meter.Millis, rs []meter.Read
 	g.End, g.Arrived = end, max(g.Arrived, arrived)
 }
 
-// put commits atoms, given by first sequence and bytes, and the definitions of series that the segment lacks.
-func (g *segment) put(firsts []uint64, values [][]byte, defs map[meter.SeriesID]meter.Series) error {
-	return guard(func() error {
-		return g.db.Update(func(tx *bbolt.Tx) error {
-			if len(defs) > 0 {
-				b := tx.Bucket(bucketSeries)
-				for id, s := range defs {
-					if err := putSeries(b, id, s); err != nil {
-						return err
-					}
-				}
+// put returns what commits atoms and the definitions of series that the segment lacks. It begins by deleting what a commit
+// that failed may have left behind the last atom all the same.
+func (g *segment) put(atoms []rawAtom, defs map[meter.SeriesID]meter.Series) func(tx *bbolt.Tx) error {
+	return func(tx *bbolt.Tx) error {
+		for id, of := range defs {
+			if err := putSeries(tx.Bucket(bucketSeries), id, of); err != nil {
+				return err
 			}
-			b := tx.Bucket(bucketAtoms)
-			b.FillPercent = 1 // keys only grow
-			for i, v := range values {
-				if err := b.Put(sequenceKey(firsts[i]), v); err != nil {
-					return err
-				}
+		}
+		b := tx.Bucket(bucketAtoms)
+		b.FillPercent = 1 // keys only grow
+		c := b.Cursor()
+		for k, _ := c.Seek(sequenceKey(atoms[0].first)); k != nil; k, _ = c.Seek(sequenceKey(atoms[0].first)) {
+			if err := c.Delete(); err != nil {
+				return err
 			}
-			return nil
-		})
-	})
+		}
+		for _, a := range atoms {
+			if err := b.Put(sequenceKey(a.first), a.value); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 }
 
 // seal writes the summary and cuts off the room that the file had taken in advance.
 // It returns the new size, which the caller takes over under mu.
-func (g *segment) seal() (size int64, err error) {
-	err = guard(func() error {
-		return g.db.Update(func(tx *bbolt.Tx) error {
-			b, err := json.Marshal(g.summary)
-			if err != nil {
-				return err
-			}
-			return tx.Bucket(bucketStore).Put(keySealed, b)
-		})
-	})
+func (s *Store) seal(g *segment) (size int64, err error) {
+	err = s.update(g.db, func(tx *bbolt.Tx) error { return putSummary(tx, g.summary) })
 	if err == nil {
 		err = guard(func() error {
 			return g.db.View(func(tx *bbolt.Tx) error {
@@ -250,11 +270,19 @@ func (g *segment) seal() (size int64, err error) {
 		return g.size, fmt.Errorf("seal segment: %w", err)
 	}
 	if size < g.size && size >= 4*pageSize {
-		if err := os.Truncate(g.path, size); err != nil {
+		if err := s.o.disk.truncate(g.path, size); err != nil {
 			return g.size, fmt.Errorf("seal segment: %w", err)
 		}
 	}
 	return size, nil
+}
+
+func putSummary(tx *bbolt.Tx, x summary) error {
+	b, err := json.Marshal(x)
+	if err != nil {
+		return err
+	}
+	return tx.Bucket(bucketStore).Put(keySealed, b)
 }
 
 // atomsFrom calls fn with the atoms of an open segment from the one that holds sequence from on, until fn returns false.

@@ -17,33 +17,82 @@ import (
 
 func (s *Store) statePath() string { return filepath.Join(s.dir, "state.db") }
 
-// openState opens state.db and reads what is kept in memory. A damaged one is set aside and made anew.
+// openState opens state.db and reads what is kept in memory. A damaged one is set aside and made anew of what can be
+// salvaged of it.
 func (s *Store) openState() error {
 	path := s.statePath()
-	if _, err := os.Stat(path); err == nil {
-		err := s.readState(path)
-		if err == nil {
-			return nil
-		}
-		if !errors.Is(err, errDamaged) {
+	_, err := os.Stat(path)
+	if errors.Is(err, os.ErrNotExist) {
+		if err := s.makeState(nil, nil); err != nil {
 			return err
 		}
-		s.putAside(path, err)
+		return s.readState(path)
 	}
-	// A state.db that was never finished lacks its schema version and is set aside like a damaged one, so make it whole
-	// under another name first.
-	fresh := path + ".new"
-	if err := os.Remove(fresh); err != nil && !errors.Is(err, os.ErrNotExist) {
+	why := s.readState(path)
+	if !errors.Is(why, errDamaged) {
+		return why
+	}
+	keep := func() error {
+		name, err := s.o.disk.setAside(path, s.o.Now(), true)
+		if err == nil {
+			s.reportAside(path, name, why)
+		}
 		return err
 	}
-	db, err := openFile(fresh, bbolt.Options{})
+	found, whole, err := salvageState(path)
+	if err != nil {
+		found = nil
+	}
+	if v, ok := found[string(bucketStore)][string(keySchema)]; ok && len(v) == 16 && uint64Of(v[:8]) > schemaVersion && uint64Of(v[:8]) == ^uint64Of(v[8:]) {
+		return fmt.Errorf("%w: schema %d", ErrNewerSchema, uint64Of(v[:8]))
+	}
+	if !whole {
+		// The log is applied again from its start, onto nothing that has seen a part of it.
+		delete(found[string(bucketStore)], string(keyApplied))
+		maps.DeleteFunc(found[string(bucketDerived)], func(k string, _ []byte) bool { return s.o.Keep == nil || !s.o.Keep([]byte(k)) })
+	}
+	if err = s.makeState(found, keep); isFull(err) {
+		if err = s.o.disk.remove(path); err == nil { // it makes the room for what is left of it
+			err = s.makeState(found, nil)
+		}
+	}
 	if err != nil {
 		return err
 	}
-	err = db.Update(func(tx *bbolt.Tx) error {
+	err = s.readState(path)
+	if errors.Is(err, errDamaged) { // what was salvaged makes no sense
+		found = nil
+		if err = s.makeState(nil, nil); err == nil {
+			err = s.readState(path)
+		}
+	}
+	s.report = append(s.report, fmt.Sprintf("state.db: %d entries salvaged", sizeOf(found)))
+	s.o.Log.Error("state.db was damaged", "entries salvaged", sizeOf(found), "all of an earlier state", whole)
+	return err
+}
+
+// makeState makes a state.db that holds found, by bucket, and calls before, if set, before it takes its place. One that was
+// never finished would be taken for a damaged one, so it is made under another name.
+func (s *Store) makeState(found map[string]map[string][]byte, before func() error) error {
+	path := s.statePath()
+	fresh := path + ".new"
+	if err := s.o.disk.remove(fresh); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	db, err := s.o.disk.openFile(fresh, bbolt.Options{})
+	if err != nil {
+		return err
+	}
+	err = s.update(db, func(tx *bbolt.Tx) error {
 		for _, name := range [][]byte{bucketStore, bucketSeries, bucketDerived, bucketForecasts, bucketQuarantine, bucketNamed} {
-			if _, err := tx.CreateBucket(name); err != nil {
+			b, err := tx.CreateBucket(name)
+			if err != nil {
 				return err
+			}
+			for k, v := range found[string(name)] {
+				if err := b.Put([]byte(k), v); err != nil {
+					return err
+				}
 			}
 		}
 		return tx.Bucket(bucketStore).Put(keySchema, schemaValue(schemaVersion))
@@ -51,28 +100,28 @@ func (s *Store) openState() error {
 	if e := db.Close(); err == nil {
 		err = e
 	}
-	if err == nil {
-		err = os.Rename(fresh, path)
+	if err == nil && before != nil {
+		err = before()
 	}
 	if err == nil {
-		err = syncDir(s.dir)
+		err = s.o.disk.rename(fresh, path)
 	}
-	if err != nil {
-		return err
+	if err == nil {
+		err = s.o.disk.syncDir(s.dir)
 	}
-	return s.readState(path)
+	return err
 }
 
 func (s *Store) readState(path string) error {
-	// First without writing: opening for writing reads every page in a goroutine of bbolt's, where a panic over a
-	// damaged one could not be caught.
-	db, err := openFile(path, bbolt.Options{ReadOnly: true})
+	// Opening for writing reads every page in a goroutine of bbolt's, where a panic over a damaged one could not be caught.
+	if err := checkFile(path); err != nil {
+		return err
+	}
+	db, err := s.o.disk.openFile(path, bbolt.Options{ReadOnly: true})
 	if err != nil {
 		return err
 	}
-	if err = walk(db); err == nil {
-		err = guard(func() error { return db.View(s.loadState) })
-	}
+	err = guard(func() error { return db.View(s.loadState) })
 	if e := db.Close(); err == nil {
 		err = e
 	}
@@ -81,10 +130,17 @@ func (s *Store) readState(path string) error {
 		return err
 	}
 	limit := s.o.MaxBytes / 2
-	if db, err = openFile(path, bbolt.Options{MaxSize: int(min(limit, 1<<30)), InitialMmapSize: int(min(limit, 8<<20))}); err != nil {
+	if db, err = s.o.disk.openFile(path, bbolt.Options{MaxSize: int(min(limit, 1<<30)), InitialMmapSize: int(min(limit, 8<<20))}); err != nil {
 		return err
 	}
 	db.AllocSize = 64 << 10
+	if err := s.upgrade(db); err != nil {
+		// On a full or read-only disk the journal is not written either.
+		s.o.Log.Error("state.db cannot be written at the moment", "error", err)
+		s.upgraded = false
+	} else {
+		s.upgraded = true
+	}
 	s.state = db
 	return nil
 }
@@ -122,7 +178,7 @@ func (s *Store) loadState(tx *bbolt.Tx) error {
 
 // forgetState undoes loadState.
 func (s *Store) forgetState() {
-	s.epoch, s.next, s.applied, s.flushed, s.acked, s.lost, s.lostOld = 0, 1, 1, 0, nil, nil, 0
+	s.epoch, s.next, s.applied, s.flushed, s.acked, s.lost, s.old, s.thinned = 0, 1, 1, 0, nil, nil, oldLosses{}, nil
 	clear(s.series)
 	clear(s.trimmed)
 	clear(s.latest)
@@ -262,32 +318,30 @@ func (s *Store) flush(more func(tx *bbolt.Tx) error) error {
 	s.mu.Unlock()
 
 	if err == nil {
-		err = guard(func() error {
-			return s.state.Update(func(tx *bbolt.Tx) error {
-				b := tx.Bucket(bucketStore)
-				for _, e := range head {
-					if err := b.Put(e.Key, e.Value); err != nil {
-						return err
-					}
-				}
-				if err := putCounts(tx, counts); err != nil {
+		err = s.update(s.state, func(tx *bbolt.Tx) error {
+			b := tx.Bucket(bucketStore)
+			for _, e := range head {
+				if err := b.Put(e.Key, e.Value); err != nil {
 					return err
 				}
-				for id := range d.series {
-					if err := putSeries(tx.Bucket(bucketSeries), id, defs[id]); err != nil {
-						return err
-					}
+			}
+			if err := putCounts(tx, counts); err != nil {
+				return err
+			}
+			for id := range d.series {
+				if err := putSeries(tx.Bucket(bucketSeries), id, defs[id]); err != nil {
+					return err
 				}
-				for key, v := range forecasts {
-					if err := tx.Bucket(bucketForecasts).Put(key.key(), v); err != nil {
-						return err
-					}
+			}
+			for key, v := range forecasts {
+				if err := tx.Bucket(bucketForecasts).Put(key.key(), v); err != nil {
+					return err
 				}
-				if more != nil {
-					return more(tx)
-				}
-				return nil
-			})
+			}
+			if more != nil {
+				return more(tx)
+			}
+			return nil
 		})
 	}
 	if err != nil {

@@ -26,14 +26,21 @@ var ErrLocked = errors.New("the data directory is in use by another agent")
 
 // Options are the settings of a store. Zero values mean the defaults.
 type Options struct {
-	MaxBytes        int64            // cap over all files; default 256 MiB, least 1 MiB
-	Retention       time.Duration    // how long acked readings are kept, by arrival; default 35 days
-	MaxSeries       int              // series that may be numbered; default 1000
-	QuarantineCount int              // quarantined messages kept; default 10,000
-	QuarantineBytes int64            // bytes of quarantine kept; default MaxBytes/32
-	LockTimeout     time.Duration    // how long Open waits for another agent to let go; default 2 s
-	Now             func() time.Time // default time.Now
-	Log             *slog.Logger     // default discards
+	MaxBytes        int64             // cap over all files; default 256 MiB, least 1 MiB
+	Retention       time.Duration     // how long acked readings are kept, by arrival; default 35 days
+	MaxSeries       int               // series that may be numbered; default 1000
+	QuarantineCount int               // quarantined messages kept; default 10,000
+	QuarantineBytes int64             // bytes of quarantine kept; default MaxBytes/32
+	MinFree         int64             // bytes of the file system to leave free; default the larger of 200 MiB and a tenth; below 0 none
+	CommitWindow    time.Duration     // how long readings wait for others at least; see Window
+	FlashBudget     int64             // bytes to write a day at most, by a wider Window; 0 for no limit
+	Thin            Thin              // says which readings can be spared when there is no more room; nil spares none
+	Keep            func([]byte) bool // says which keys of derived state are of use when others of it were lost; nil none
+	LockTimeout     time.Duration     // how long Open waits for another agent to let go; default 2 s
+	Now             func() time.Time  // default time.Now
+	Log             *slog.Logger      // default discards
+
+	disk disk // default the operating system
 }
 
 func (o Options) withDefaults() Options {
@@ -50,6 +57,9 @@ func (o Options) withDefaults() Options {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	if o.disk.rename == nil {
+		o.disk = realDisk()
+	}
 	return o
 }
 
@@ -63,8 +73,13 @@ type Store struct {
 	changed     chan struct{}
 	subscribers []chan struct{} // changed among them; guarded by mu
 
-	appending sync.Mutex // held by the one Append at work, and by whoever replaces the active segment
-	grouper   grouper
+	appending   sync.Mutex // held by the one Append at work, and by whoever replaces the active segment
+	grouper     grouper
+	journal     *journal // nil when none can be written
+	journalSize int64
+	upgraded    bool // state.db is of this version, so that there may be a journal
+
+	wear wear
 
 	quarantining sync.Mutex // held by the one Quarantine at work; taken before flushing
 
@@ -76,8 +91,10 @@ type Store struct {
 	acked    ranges
 	lost     []Lost
 	trimmed  map[meter.SeriesID]meter.Millis // see Trimmed
-	lostOld  uint64                          // readings in lost ranges that were acked and dropped from the list
-	segments []*segment                      // ascending; the last one is active
+	old      oldLosses                       // what was acked and dropped from the lists
+	thinned  []Lost
+	segments []*segment // ascending; the last one is active
+	tail     tail       // the end of the last one, as far as it is in the journal only
 	series   map[meter.SeriesID]meter.Series
 	ids      map[meter.Series]meter.SeriesID
 	applied  uint64 // derived state holds every sequence below it
@@ -114,7 +131,8 @@ type storedForecast struct {
 func Open(dir string, o Options) (*Store, error) {
 	o = o.withDefaults()
 	s := &Store{
-		dir: dir, o: o, segmentSize: min(16<<20, o.MaxBytes/16/pageSize*pageSize), changed: make(chan struct{}, 1),
+		dir: dir, o: o, changed: make(chan struct{}, 1),
+		segmentSize: min(16<<20, o.MaxBytes/16/pageSize*pageSize), journalSize: min(maxJournal, o.MaxBytes/64/pageSize*pageSize),
 		series: make(map[meter.SeriesID]meter.Series), ids: make(map[meter.Series]meter.SeriesID),
 		trimmed: make(map[meter.SeriesID]meter.Millis), setAside: make(map[string]int64), latest: make(map[pointRegister]*storedForecast), next: 1, applied: 1,
 		dirty: dirty{series: make(map[meter.SeriesID]bool), forecasts: make(map[pointRegister]bool)},
@@ -167,11 +185,11 @@ func (s *Store) openSegments() error {
 	for _, e := range entries {
 		path := filepath.Join(s.dir, e.Name())
 		if first, ok := parseSegmentName(e.Name()); ok {
-			found = append(found, &segment{path: path, first: first})
+			found = append(found, s.segmentAt(path, first))
 			continue
 		}
 		if strings.HasSuffix(e.Name(), ".new") {
-			if err := os.Remove(path); err != nil {
+			if err := s.o.disk.remove(path); err != nil {
 				return err
 			}
 		}
@@ -181,113 +199,231 @@ func (s *Store) openSegments() error {
 	}
 	slices.SortFunc(found, func(a, b *segment) int { return cmp.Compare(a.first, b.first) })
 
-	type open struct {
-		*segment
-		sealed bool
+	whole, torn, err := s.o.disk.readJournal(s.dir)
+	if err != nil {
+		s.o.Log.Error("the journal cannot be read", "error", err)
 	}
-	var good []open
-	var bad []*segment
+	if err := s.takeSegments(found, whole); err != nil {
+		return err
+	}
+	records, end := s.replay(whole, torn)
+	s.next = max(s.next, end, s.acked.end(), s.applied)
+	s.learnSeries()
+	if n := len(records); n > 0 {
+		end = records[n-1].end()
+	} else if n := len(s.segments); n > 0 {
+		end = s.segments[n-1].End
+	}
+	if len(torn) > 0 && end < s.next {
+		s.lose(Lost{Range: Range{end, s.next}, Why: skipped})
+	}
+	s.findGaps(records)
+	if s.applied > s.next {
+		s.applied = s.next
+	}
+	s.startWriting(records, whole, torn)
+	return nil
+}
+
+// takeSegments reads the heads of the segments found, rescues what can be read of damaged ones, and settles the epoch.
+func (s *Store) takeSegments(found []*segment, whole []record) error {
+	damage := make(map[*segment]error)
 	for i, g := range found {
-		epoch, sealed, err := s.readSegment(g, i == len(found)-1)
+		epoch, err := s.readSegment(g, i == len(found)-1)
 		if err == nil && s.epoch != 0 && epoch != s.epoch {
-			err = fmt.Errorf("%w: epoch %d: the store has %d", errDamaged, epoch, s.epoch)
+			s.putAside(g.path, fmt.Errorf("%w: epoch %d: the store has %d", errDamaged, epoch, s.epoch))
+			found[i] = nil
+			continue
 		}
 		if errors.Is(err, errDamaged) {
-			bad = append(bad, g)
-			s.putAside(g.path, err)
+			damage[g] = err
 			continue
 		} else if err != nil {
 			return fmt.Errorf("segment %s: %w", filepath.Base(g.path), err)
 		}
 		s.epoch = cmp.Or(s.epoch, epoch)
-		good = append(good, open{g, sealed})
 	}
-	if s.epoch == 0 {
-		var b [8]byte
-		if _, err := rand.Read(b[:]); err != nil {
+	found = slices.DeleteFunc(found, func(g *segment) bool { return g == nil })
+	for _, r := range whole {
+		s.epoch = cmp.Or(s.epoch, r.epoch)
+	}
+	for i, g := range found {
+		why, bad := damage[g]
+		if !bad {
+			if n := len(s.segments); n > 0 && s.segments[n-1].End >= g.End && g.End > g.first {
+				// It was thinned into the one before, and the power went before it was deleted.
+				if err := s.o.disk.remove(g.path); err != nil {
+					return err
+				}
+				continue
+			}
+			s.segments = append(s.segments, g)
+			s.next = max(s.next, g.End)
+			for _, l := range g.Thinned {
+				s.noteThinned(l)
+			}
+			continue
+		}
+		end := uint64(0)
+		if i+1 < len(found) {
+			end = found[i+1].first
+		}
+		fresh, err := s.rescue(g, end, nil, whole, why)
+		if err != nil {
 			return err
 		}
-		s.epoch = binary.BigEndian.Uint64(b[:])>>1 | 1
-		s.dirty.head = true
+		if fresh != nil {
+			s.segments = append(s.segments, fresh)
+		}
 	}
-	for _, g := range good {
-		s.segments = append(s.segments, g.segment)
-		s.next = max(s.next, g.End)
-	}
-	// A reading takes a byte at least, so this bounds what a damaged last segment can have held.
-	if n := len(bad); n > 0 && (len(good) == 0 || bad[n-1].first > good[len(good)-1].first) {
-		s.next = max(s.next, bad[n-1].first+uint64(2*s.segmentSize+1<<20))
-		s.dirty.head = true
-	}
-	s.next = max(s.next, s.acked.end(), s.applied)
-	s.learnSeries()
-	s.findGaps()
-	if s.applied > s.next {
-		s.applied = s.next
-	}
-
-	if n := len(good); n > 0 && !good[n-1].sealed && good[n-1].End == s.next && good[n-1].size < s.segmentSize {
-		err = good[n-1].openForWriting(s.segmentSize)
-	} else {
-		err = s.newSegment()
-	}
-	if err != nil {
-		// A full or read-only file system must not keep the agent from starting: Append tries again and reports.
-		s.o.Log.Error("no segment can be written at the moment", "error", err)
+	if s.epoch == 0 {
+		if err := s.newEpoch(); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// readSegment reads the head of g and, if all is set, walks all of it. The file is closed again.
-func (s *Store) readSegment(g *segment, all bool) (epoch uint64, sealed bool, err error) {
+func (s *Store) newEpoch() error {
+	var b [8]byte
+	if _, err := rand.Read(b[:]); err != nil {
+		return err
+	}
+	s.epoch = binary.BigEndian.Uint64(b[:])>>1 | 1
+	s.dirty.head = true
+	return nil
+}
+
+// startWriting makes the active segment and the journal ready, and carries over what the journal held. If that fails, as on
+// a full or read-only file system, the agent starts all the same: Append tries again and reports.
+func (s *Store) startWriting(records, whole, torn []record) {
+	var err error
+	var g *segment
+	if n := len(s.segments); n > 0 {
+		g = s.segments[n-1]
+	}
+	if g != nil && !g.sealed && (len(records) > 0 || g.End == s.next) && g.size < s.segmentSize {
+		err = g.openForWriting(s.segmentSize)
+	} else {
+		first := s.next
+		if len(records) > 0 {
+			first = records[0].first
+		}
+		err = s.newSegment(first)
+	}
+	for _, r := range records {
+		s.tail.add(r)
+	}
+	if err == nil && len(records) > 0 {
+		g = s.segments[len(s.segments)-1]
+		s.noteTail(g)
+		if err = s.carry(g, nil); err == nil {
+			err = g.stat()
+		}
+	}
+	if err != nil {
+		s.o.Log.Error("no segment can be written at the moment", "error", err)
+	}
+	if len(s.tail.atoms) > 0 {
+		s.journal = &journal{file: noFile{}, broken: true}
+		for _, r := range whole {
+			s.journal.generation = max(s.journal.generation, r.generation)
+		}
+		return
+	}
+	s.openJournal(whole, torn)
+}
+
+// noteTail takes what the journal holds into the summary of the active segment. The caller holds mu, or is Open.
+func (s *Store) noteTail(g *segment) {
+	for _, a := range s.tail.atoms {
+		if x, err := decodeAtom(sequenceKey(a.first), a.value); err == nil {
+			_ = g.note(x) // what does not decode is refused when it is read
+		}
+	}
+}
+
+// readSegment reads the head of g and, if all is set, checks all of it. The file is closed again.
+func (s *Store) readSegment(g *segment, all bool) (epoch uint64, err error) {
 	if err := g.stat(); err != nil {
-		return 0, false, err
+		return 0, err
+	}
+	if all {
+		if err := checkFile(g.path); err != nil {
+			return 0, err
+		}
 	}
 	if err := g.openForReading(); err != nil {
-		return 0, false, err
+		return 0, err
 	}
 	defer func() {
 		_ = g.db.Close()
 		g.db = nil
 	}()
 	defs := make(map[meter.SeriesID]meter.Series)
-	if epoch, sealed, err = g.readHead(defs); err != nil {
-		return epoch, sealed, err
+	if epoch, g.sealed, err = g.readHead(defs); err != nil {
+		return epoch, err
 	}
-	if all {
-		if err := walk(g.db); err != nil {
-			return epoch, sealed, err
+	if len(g.Thinned) > 0 {
+		if err := g.learnThin(); err != nil {
+			return epoch, err
 		}
 	}
+	s.learnDefinitions(defs)
+	return epoch, nil
+}
+
+// learnDefinitions takes definitions that are not known. The caller is Open.
+func (s *Store) learnDefinitions(defs map[meter.SeriesID]meter.Series) {
 	for id, d := range defs {
 		if _, ok := s.series[id]; !ok {
 			s.series[id] = d
 			s.dirty.series[id] = true
 		}
 	}
-	return epoch, sealed, nil
 }
 
-// findGaps lists as lost what is neither in a segment nor acked nor known to be lost.
-func (s *Store) findGaps() {
+// findGaps lists as lost what is neither in a segment nor in records of the journal nor acked nor known to be lost.
+func (s *Store) findGaps(records []record) {
 	have := slices.Clone(s.acked)
 	for _, g := range s.segments {
 		have = have.add(Range{g.first, g.End})
+	}
+	for _, r := range records {
+		have = have.add(Range{r.first, r.end()})
 	}
 	for _, l := range s.lost {
 		have = have.add(l.Range)
 	}
 	for _, r := range have.without(Range{1, s.next}) {
-		s.lose(Lost{Range: r, Why: "damaged"})
+		s.lose(s.timed(Lost{Range: r, Why: damaged}))
 		for id := range s.series { // which were in it is not known
 			s.trimmed[id] = max(s.trimmed[id], meter.MillisOf(s.o.Now()))
 		}
 	}
 }
 
-// newSegment makes a segment that begins at next and appends it to the list. The caller holds appending, or is Open.
-func (s *Store) newSegment() error {
-	g, err := createSegment(s.dir, s.next, s.epoch, s.segmentSize)
+// timed adds to a lost range between which instants it must have been, by the segments around it. The caller holds mu, or
+// is Open.
+func (s *Store) timed(l Lost) Lost {
+	for _, g := range s.segments {
+		for _, sp := range g.Series {
+			if g.End <= l.First {
+				l.From = max(l.From, sp.To)
+			} else if g.first >= l.End && (l.To == 0 || sp.From < l.To) {
+				l.To = sp.From
+			}
+		}
+	}
+	return l
+}
+
+// newSegment makes a segment that begins at first and appends it to the list. The caller holds appending, or is Open.
+func (s *Store) newSegment(first uint64) error {
+	g, err := s.createSegment(first, nil, nil)
+	if err == nil {
+		err = g.openForWriting(s.segmentSize)
+	}
 	if err != nil {
 		return err
 	}
@@ -299,11 +435,15 @@ func (s *Store) newSegment() error {
 
 // putAside renames a damaged file and remembers why. The caller holds mu, or is Open.
 func (s *Store) putAside(path string, why error) {
-	name, err := setAside(path, s.o.Now())
+	name, err := s.o.disk.setAside(path, s.o.Now(), false)
 	if err != nil {
 		s.o.Log.Error("damaged file could not be set aside", "file", filepath.Base(path), "error", errors.Join(why, err))
 		return
 	}
+	s.reportAside(path, name, why)
+}
+
+func (s *Store) reportAside(path, name string, why error) {
 	if info, err := os.Stat(filepath.Join(s.dir, name)); err == nil {
 		s.setAside[name] = info.Size()
 	}
@@ -355,6 +495,11 @@ func (s *Store) Close() error {
 	s.mu.Unlock()
 	s.appending.Lock()
 	defer s.appending.Unlock()
+	if g := s.active(); g != nil && len(s.tail.atoms) > 0 {
+		if err := s.carry(g, nil); err != nil {
+			s.o.Log.Warn("the journal could not be carried over; that is done at the next start", "error", err)
+		}
+	}
 	err := s.flush(nil)
 	s.shut()
 	if err != nil {
@@ -379,6 +524,9 @@ func (s *Store) shut() {
 	if s.state != nil {
 		_ = s.state.Close()
 		s.state = nil
+	}
+	if s.journal != nil {
+		_ = s.journal.file.Close()
 	}
 	if s.lock != nil {
 		_ = s.lock.Close()

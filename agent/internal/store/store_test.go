@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -260,7 +261,7 @@ func TestCapThroughFillAndDrain(t *testing.T) {
 			appendAll(t, s, rs)
 			n += 1500
 			if got := diskBytes(t, dir); got > most {
-				t.Fatalf("%d bytes on disk, cap %d", got, most)
+				t.Fatalf("%d bytes on disk, cap %d: %s", got, most, listing(dir))
 			}
 		}
 		if round%2 == 1 { // drain
@@ -329,4 +330,14 @@ func TestRetention(t *testing.T) {
 	if err := s.Trim(); err != nil || s.Bytes() > full/3 || len(s.Lost()) != 0 {
 		t.Errorf("%d of %d bytes left, lost %v, %v; want only the active segment", s.Bytes(), full, s.Lost(), err)
 	}
+}
+
+func listing(dir string) (s string) {
+	es, _ := os.ReadDir(dir)
+	for _, e := range es {
+		if info, err := e.Info(); err == nil {
+			s += fmt.Sprintf("%s %d, ", e.Name(), info.Size())
+		}
+	}
+	return s
 }

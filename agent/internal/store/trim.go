@@ -2,91 +2,49 @@ package store
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
+	"syscall"
 
 	"fluxora.dev/shared/meter"
 )
 
-// Lost is a range of sequences that left the store before the hub had it.
-type Lost struct {
-	Range           // for damage, the sequences that the file can have held at most
-	Why      string // "evicted" (the cap was reached), "damaged" or "unstorable" (see SetAside)
-	From, To meter.Millis
-	At       meter.Millis // when it happened
-}
-
-// maxLost bounds the list of lost ranges; the oldest that the hub knows of are dropped first.
-const maxLost = 1000
-
-// Lost lists the ranges that left the store before the hub had them, oldest first.
-func (s *Store) Lost() []Lost {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.lost)
-}
-
-// lose records a lost range. The caller holds mu, or is Open.
-func (s *Store) lose(l Lost) {
-	if l.Len() == 0 {
-		return
-	}
-	l.At = meter.MillisOf(s.o.Now())
-	s.lost = append(s.lost, l)
-	s.dirty.head = true
-	s.o.Log.Error("readings lost", "why", l.Why, "first", l.First, "end", l.End, "from", l.From, "to", l.To)
-	for len(s.lost) > maxLost {
-		i := max(0, slices.IndexFunc(s.lost, func(l Lost) bool { return s.acked.contains(l.Range) }))
-		s.lostOld += s.lost[i].Len()
-		s.lost = slices.Delete(s.lost, i, i+1)
-	}
-}
-
-// dropDamaged sets a segment aside that turned out to be damaged. What of it the hub has not got is lost.
-// The caller holds appending if g is the active segment.
+// dropDamaged sets a segment aside that turned out to be damaged, and puts what can be read of it in its place. What is
+// missing, and the hub has not got, is lost. The caller holds appending.
 func (s *Store) dropDamaged(g *segment, why error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if g.gone {
 		return
 	}
+	at := slices.Index(s.segments, g)
+	active := g == s.active()
+	var tail []rawAtom
+	if active {
+		tail = s.tail.atoms
+	}
 	s.remove(g)
-	s.loseSegment(g, "damaged")
-	s.putAside(g.path, why)
-}
-
-// loseSegment records that g is gone, and what of it the hub has not got. The caller holds mu.
-func (s *Store) loseSegment(g *segment, why string) {
-	l := Lost{Why: why}
-	for id, sp := range g.Series {
-		s.trimmed[id] = max(s.trimmed[id], sp.To)
-		if l.To == 0 && l.From == 0 {
-			l.From, l.To = sp.From, sp.To
+	fresh, err := s.rescue(g, g.End, tail, nil, why)
+	switch {
+	case err != nil:
+		s.o.Log.Error("a damaged segment cannot be rescued", "file", filepath.Base(g.path), "error", err)
+		return
+	case fresh == nil:
+		for id, sp := range g.Series {
+			s.trimmed[id] = max(s.trimmed[id], sp.To)
 		}
-		l.From, l.To = min(l.From, sp.From), max(l.To, sp.To)
+	default:
+		s.segments = slices.Insert(s.segments, at, fresh)
+		if active {
+			s.tail = noTail
+			s.journal.restart()
+		}
 	}
-	known := slices.Clone(s.acked)
-	for _, l := range s.lost {
-		known = known.add(l.Range)
-	}
-	for _, r := range known.without(Range{g.first, g.End}) {
-		l.Range = r
-		s.lose(l)
-	}
-}
-
-// Trimmed returns the last instant of a series that was in a segment which is gone: the log holds everything after it.
-// Without such a segment it returns false.
-func (s *Store) Trimmed(id meter.SeriesID) (meter.Millis, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	at, ok := s.trimmed[id]
-	return at, ok
 }
 
 // remove takes g off the list; the file stays. The caller holds mu.
@@ -124,7 +82,44 @@ func (s *Store) bytes() int64 {
 	if info, err := os.Stat(s.statePath()); err == nil {
 		n += info.Size()
 	}
-	return n
+	return n + s.journalSize
+}
+
+// room says how far the store is beyond what it may take.
+type room int
+
+const (
+	enough room = iota
+	tight       // what the hub has goes, and readings are thinned
+	none        // the oldest readings go although the hub has not got them
+)
+
+// roomWith returns how it is with grow bytes more. The floor of free space is there for the other programs of the gateway:
+// for them, what the hub has goes and readings are thinned, but a quarter of the cap is the store's own whatever they do.
+// The caller holds mu.
+func (s *Store) roomWith(grow int64) room {
+	bytes := s.bytes() + grow
+	if bytes > s.o.MaxBytes {
+		return none
+	}
+	if s.o.MinFree < 0 {
+		return enough
+	}
+	free, total, err := s.o.disk.free(s.dir)
+	if err != nil {
+		return enough // the write itself will tell
+	}
+	floor := s.o.MinFree
+	if floor == 0 {
+		floor = max(200<<20, total/10)
+	}
+	switch {
+	case free-grow >= floor:
+		return enough
+	case bytes > s.o.MaxBytes/4:
+		return none
+	}
+	return tight
 }
 
 // trim makes room for grow bytes more under the cap, and deletes what retention no longer wants.
@@ -132,41 +127,106 @@ func (s *Store) bytes() int64 {
 func (s *Store) trim(grow int64) error {
 	for {
 		s.mu.Lock()
-		over := s.bytes()+grow > s.o.MaxBytes
-		name, g := s.dispensable(over)
-		if name != "" {
-			delete(s.setAside, name)
-			s.mu.Unlock()
-			if err := os.Remove(filepath.Join(s.dir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
-				return fmt.Errorf("trim: %w", err)
-			}
-			s.o.Log.Warn("deleted a damaged file for room", "file", name)
-			continue
-		}
-		if g == nil {
-			s.mu.Unlock()
+		x := s.dispensable(s.roomWith(grow))
+		s.mu.Unlock()
+		if x == (dispensable{}) {
 			return nil
 		}
-		s.remove(g)
-		s.loseSegment(g, "evicted") // nothing, if it is acked
-		s.mu.Unlock()
-		err := s.flush(nil)
-		if err == nil {
-			err = os.Remove(g.path)
-		}
-		if err != nil {
+		if err := s.dispense(x); err != nil {
 			return fmt.Errorf("trim: %w", err)
 		}
 	}
 }
 
-// dispensable returns the next file to delete: one set aside or a segment. The caller holds mu.
-func (s *Store) dispensable(over bool) (name string, g *segment) {
-	if over && len(s.setAside) > 0 {
-		return slices.Min(slices.Collect(maps.Keys(s.setAside))), nil
+// dispensable is what to do for room: delete a file that was set aside, or thin or delete a segment.
+type dispensable struct {
+	file string
+	thin *segment
+	drop *segment
+}
+
+// dispense does it. The caller holds appending.
+func (s *Store) dispense(x dispensable) error {
+	switch {
+	case x.file != "":
+		s.mu.Lock()
+		delete(s.setAside, x.file)
+		s.mu.Unlock()
+		if err := s.o.disk.remove(filepath.Join(s.dir, x.file)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+		s.o.Log.Warn("deleted a damaged file for room", "file", x.file)
+		return nil
+	case x.thin != nil:
+		saved, err := s.thinOut(x.thin)
+		if errors.Is(err, errDamaged) {
+			s.dropDamaged(x.thin, err)
+			err = nil
+		}
+		if err != nil {
+			s.o.Log.Error("readings cannot be thinned", "error", err)
+		}
+		if !saved || err != nil {
+			s.mu.Lock()
+			x.thin.spared = true
+			s.mu.Unlock()
+			return nil
+		}
+		return s.flush(nil)
+	}
+	g := x.drop
+	s.mu.Lock()
+	unacked := !s.acked.contains(Range{g.first, g.End})
+	s.mu.Unlock()
+	var days []DayLoss
+	if unacked {
+		days = s.daysOf(g)
+	}
+	s.mu.Lock()
+	s.remove(g)
+	s.loseSegment(g, evicted, days) // nothing, if it is acked
+	s.mu.Unlock()
+	err := s.flush(nil)
+	if err == nil || unacked && isFull(err) {
+		// Without room for state.db either, the segment's absence is found at the next start.
+		err = s.o.disk.remove(g.path)
+	}
+	return err
+}
+
+// daysOf counts what of g the hub has not got.
+func (s *Store) daysOf(g *segment) []DayLoss {
+	raw, err := s.rawAtoms(g)
+	if err != nil {
+		s.o.Log.Error("what is evicted cannot be counted", "error", err)
+		return nil
+	}
+	s.mu.Lock()
+	acked := slices.Clone(s.acked)
+	s.mu.Unlock()
+	counts := make(dayCount)
+	for _, r := range raw {
+		a, err := decodeAtom(sequenceKey(r.first), r.value)
+		if err != nil || acked.contains(Range{a.first, a.first + a.count}) {
+			continue
+		}
+		for _, b := range a.blocks {
+			rs, _ := decodeBlock(nil, b)
+			for _, reading := range rs {
+				counts.add(reading)
+			}
+		}
+	}
+	return counts.list()
+}
+
+// dispensable returns what to do next. The caller holds mu.
+func (s *Store) dispensable(is room) dispensable {
+	if is != enough && len(s.setAside) > 0 {
+		return dispensable{file: slices.Min(slices.Collect(maps.Keys(s.setAside)))}
 	}
 	old := meter.MillisOf(s.o.Now().Add(-s.o.Retention))
-	var acked, any *segment
+	var acked, thin, any *segment
 	for _, g := range s.segments {
 		if g.writable {
 			continue
@@ -174,15 +234,48 @@ func (s *Store) dispensable(over bool) (name string, g *segment) {
 		any = cmp.Or(any, g)
 		if s.acked.contains(Range{g.first, g.End}) {
 			if g.End <= s.flushed && g.Arrived < old {
-				return "", g
+				return dispensable{drop: g}
 			}
 			acked = cmp.Or(acked, g)
+		} else if thin == nil && len(g.Thinned) == 0 && !g.spared && s.o.Thin != nil {
+			thin = g
 		}
 	}
-	if !over {
-		return "", nil
+	switch {
+	case is == enough:
+		return dispensable{}
+	case acked != nil:
+		return dispensable{drop: acked}
+	case thin != nil:
+		return dispensable{thin: thin}
+	case is == none && any != nil:
+		return dispensable{drop: any}
 	}
-	return "", cmp.Or(acked, any)
+	return dispensable{}
+}
+
+// evictForRoom makes room when the file system has none left, however little the store takes, and reports whether it could.
+// The caller holds appending.
+func (s *Store) evictForRoom() bool {
+	s.mu.Lock()
+	x := s.dispensable(none)
+	if x.thin != nil {
+		x = dispensable{drop: x.thin} // a thinned one would have to be written first
+	}
+	s.mu.Unlock()
+	if x == (dispensable{}) {
+		return false
+	}
+	if err := s.dispense(x); err != nil {
+		s.o.Log.Error("no room can be made", "error", err)
+		return false
+	}
+	return true
+}
+
+// isFull reports whether err says that the file system is full. bbolt does not wrap all of its errors.
+func isFull(err error) bool {
+	return err != nil && (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || strings.Contains(err.Error(), syscall.ENOSPC.Error()))
 }
 
 // Trim deletes the segments that retention no longer wants.
@@ -192,49 +285,22 @@ func (s *Store) Trim() error {
 	return s.trim(0)
 }
 
-// losses is what is kept of segments that are gone.
-type losses struct {
-	Lost    []Lost
-	Old     uint64
-	Trimmed map[meter.SeriesID]meter.Millis
-}
-
-func (s *Store) encodeLosses() ([]byte, error) {
-	return json.Marshal(losses{s.lost, s.lostOld, s.trimmed})
-}
-
-func (s *Store) decodeLosses(b []byte) error {
-	if len(b) == 0 {
-		return nil
-	}
-	var l losses
-	if err := json.Unmarshal(b, &l); err != nil {
-		return fmt.Errorf("%w: lost ranges: %w", errDamaged, err)
-	}
-	s.lost, s.lostOld = l.Lost, l.Old
-	maps.Copy(s.trimmed, l.Trimmed)
-	return nil
-}
-
 // roomFor returns the active segment with room for size bytes, beginning a new one and trimming as needed.
 // The caller holds appending.
 func (s *Store) roomFor(size int64) (*segment, error) {
-	grow := size + 8*pageSize + int64(growth(s.segmentSize))
 	s.mu.Lock()
+	waits := s.tail.bytes
+	grow := size + waits + 8*pageSize + int64(growth(s.segmentSize))
 	g := s.active()
-	full := g == nil || g.End > g.first && g.size+size+4*pageSize > s.segmentSize
+	full := g == nil || g.End > g.first && g.size+waits+size+4*pageSize > s.segmentSize
 	s.mu.Unlock()
 	if full && g != nil {
-		size, err := g.seal()
-		if errors.Is(err, errDamaged) {
-			s.dropDamaged(g, err)
-		} else if err != nil {
+		if err := s.trim(grow); err != nil {
 			return nil, err
 		}
-		s.mu.Lock()
-		g.writable, g.size = false, size
-		s.settle(g)
-		s.mu.Unlock()
+		if err := s.sealActive(g); err != nil {
+			return nil, err
+		}
 	}
 	if full {
 		grow += 8 * pageSize
@@ -243,14 +309,43 @@ func (s *Store) roomFor(size int64) (*segment, error) {
 		return nil, err
 	}
 	if full {
-		if err := s.newSegment(); err != nil {
+		s.mu.Lock()
+		first := s.next
+		if len(s.tail.atoms) > 0 {
+			first = s.tail.atoms[0].first
+		}
+		s.mu.Unlock()
+		if err := s.newSegment(first); err != nil {
 			return nil, err
 		}
 		s.mu.Lock()
 		g = s.active()
+		s.noteTail(g)
 		s.mu.Unlock()
 	}
 	return g, nil
+}
+
+// sealActive carries what the journal holds into the active segment and seals it. One that turns out to be damaged is dealt
+// with. The caller holds appending.
+func (s *Store) sealActive(g *segment) error {
+	err := s.carry(g, nil)
+	size := int64(0)
+	if err == nil {
+		s.remakeJournal()
+		size, err = s.seal(g)
+	}
+	if errors.Is(err, errDamaged) {
+		s.dropDamaged(g, err)
+		return nil
+	} else if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	g.writable, g.size = false, size
+	s.settle(g)
+	s.mu.Unlock()
+	return nil
 }
 
 // active returns the segment that is written to, nil without one. The caller holds mu.

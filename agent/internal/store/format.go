@@ -1,0 +1,84 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"go.etcd.io/bbolt"
+)
+
+// oldestSchema is the oldest version that is read, and that Downgrade writes.
+const oldestSchema = 1
+
+// upgrade marks state.db as being of this version, before the journal is written, which version 1 would not read: an agent
+// of version 1 then refuses the directory instead of forgetting readings that it acknowledged. Segments stay as they are:
+// both versions read them, since what version 2 adds to a summary is passed over by version 1.
+func (s *Store) upgrade(db *bbolt.DB) error {
+	var old bool
+	err := guard(func() error {
+		return db.View(func(tx *bbolt.Tx) error {
+			old = string(tx.Bucket(bucketStore).Get(keySchema)) != string(schemaValue(schemaVersion))
+			return nil
+		})
+	})
+	if err != nil || !old {
+		return err
+	}
+	s.o.Log.Info("the store is brought up to this version", "schema", schemaVersion)
+	return s.update(db, func(tx *bbolt.Tx) error { return tx.Bucket(bucketStore).Put(keySchema, schemaValue(schemaVersion)) })
+}
+
+// Downgrade makes the store in dir, which must not be open, readable by an agent that knows schema version only: it carries
+// what is in the journal into a segment, deletes the journal and marks every file. Nothing is lost by it but the list of
+// what was thinned, which version 1 does not keep: it counts those readings as delivered. It may be repeated, and opening
+// the store with this agent brings it up again.
+func Downgrade(dir string, version uint64) error {
+	if version < oldestSchema || version >= schemaVersion {
+		return fmt.Errorf("downgrade store %s to schema %d: want %d to %d", dir, version, oldestSchema, schemaVersion-1)
+	}
+	s, err := Open(dir, Options{MaxBytes: 1 << 62, MinFree: -1})
+	if err != nil {
+		return fmt.Errorf("downgrade: %w", err)
+	}
+	if err := s.Close(); err != nil {
+		return fmt.Errorf("downgrade: %w", err)
+	}
+	if err := s.downgrade(version); err != nil {
+		return fmt.Errorf("downgrade store %s to schema %d: %w", dir, version, err)
+	}
+	return nil
+}
+
+// downgrade marks the files of a closed store. State.db is the last: until then this version has the directory.
+func (s *Store) downgrade(version uint64) error {
+	if err := s.takeLock(); err != nil {
+		return err
+	}
+	defer func() { _ = s.lock.Close() }()
+	if len(s.tail.atoms) > 0 {
+		return errUnwritten
+	}
+	if err := s.o.disk.remove(filepath.Join(s.dir, journalName)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	paths := make([]string, 0, len(s.segments)+1)
+	for _, g := range s.segments {
+		paths = append(paths, g.path)
+	}
+	for _, path := range append(paths, s.statePath()) {
+		db, err := s.o.disk.openFile(path, bbolt.Options{})
+		if err != nil {
+			return err
+		}
+		err = s.update(db, func(tx *bbolt.Tx) error { return tx.Bucket(bucketStore).Put(keySchema, schemaValue(version)) })
+		if e := db.Close(); err == nil {
+			err = e
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", filepath.Base(path), err)
+		}
+	}
+	return s.o.disk.syncDir(s.dir)
+}
