@@ -69,6 +69,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	agents = ingest.New(ingest.Options{
 		Store: adapter, Enrolment: adapter, Books: adapter, Authority: b.authority,
 		Log: o.Log.With("component", "uplink"), Now: o.Now, DrainTimeout: c.StopWithin / 3,
+		Lag: b.store.DeriveLag,
 	})
 	g.Go("uplink", func(ctx context.Context) error { return agents.Serve(ctx, a.uplink) })
 

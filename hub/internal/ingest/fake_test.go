@@ -95,6 +95,17 @@ func (f *fakeStore) AgentByCertificate(_ context.Context, agent uuid.UUID, seria
 	return ingest.Agent{Org: f.org, ID: agent, Site: f.site, SiteName: "oslo-1", Revoked: f.revoked[agent]}, nil
 }
 
+func (f *fakeStore) Fallen(_ context.Context, hs []ingest.Holder) (fallen []uuid.UUID, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, h := range hs {
+		if f.certs[h.Serial] != h.Agent || f.revoked[h.Agent] {
+			fallen = append(fallen, h.Agent)
+		}
+	}
+	return fallen, f.fail
+}
+
 func (f *fakeStore) got() wire.Received {
 	r := wire.Received{Cursor: 1}
 	for _, x := range f.received {

@@ -26,10 +26,10 @@ func (s *Server) admit() (after time.Duration, ok bool) {
 	s.mu.Lock()
 	full := len(s.live) >= s.o.MaxSessions
 	s.mu.Unlock()
-	if full || !s.opening.AllowN(s.o.Now(), 1) {
-		return 5*time.Second + rand.N(25*time.Second), false
+	if full {
+		return s.door.wait(s.o.Now()), false
 	}
-	return 0, true
+	return s.door.enter(s.o.Now())
 }
 
 // enter makes l the agent's live session. An older one, which usually died without the hub noticing yet, is closed first, and

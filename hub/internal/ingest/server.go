@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"golang.org/x/time/rate"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
@@ -37,10 +36,15 @@ type Options struct {
 	// Committed is told after each commit whose readings they were. It must not block.
 	Committed func(org, site uuid.UUID)
 
+	// Lag, when set, tells how far what is made of readings is behind them.
+	Lag func(ctx context.Context) (time.Duration, error)
+
 	MaxSessions  int           // live sessions; 2,000
-	OpenPerSec   float64       // sessions opened per second, on average; 100
-	MaxInFlight  uint64        // readings an agent may have unacked; 200,000
+	OpenPerSec   float64       // sessions opened per second, on average and while commits are quick; 100
+	MaxCommits   int           // commits of batches at a time; 8
+	MaxInFlight  uint64        // readings an agent may have unacked; 20,000
 	Recheck      time.Duration // how soon a revoked agent is cut off; 5 s
+	LagPoll      time.Duration // 5 s
 	HelloTimeout time.Duration // 15 s
 	DrainTimeout time.Duration // 10 s
 	ResendPoll   time.Duration // how soon agents are asked for what is to be sent again; 2 s
@@ -55,8 +59,10 @@ func (o *Options) setDefaults() {
 	}
 	setDefault(&o.MaxSessions, 2000)
 	setDefault(&o.OpenPerSec, 100)
-	setDefault(&o.MaxInFlight, 200_000)
+	setDefault(&o.MaxCommits, 8)
+	setDefault(&o.MaxInFlight, 20_000)
 	setDefault(&o.Recheck, 5*time.Second)
+	setDefault(&o.LagPoll, 5*time.Second)
 	setDefault(&o.HelloTimeout, 15*time.Second)
 	setDefault(&o.DrainTimeout, 10*time.Second)
 	setDefault(&o.ResendPoll, 2*time.Second)
@@ -76,7 +82,8 @@ type Server struct {
 
 	o        Options
 	count    counters
-	opening  *rate.Limiter
+	door     *door
+	commits  *turnstile
 	enrolers *enrolLimits
 	drain    chan struct{} // closed when the server is going down
 
@@ -90,7 +97,8 @@ func New(o Options) *Server {
 	o.setDefaults()
 	return &Server{
 		o:             o,
-		opening:       rate.NewLimiter(rate.Limit(o.OpenPerSec), max(1, int(2*o.OpenPerSec))),
+		door:          newDoor(o.OpenPerSec),
+		commits:       newTurnstile(o.MaxCommits),
 		enrolers:      newEnrolLimits(o.Now),
 		drain:         make(chan struct{}),
 		live:          make(map[uuid.UUID]*session),
@@ -116,9 +124,11 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	uplinkv1.RegisterUplinkServiceServer(g, s)
 
 	watching, unwatch := context.WithCancel(ctx)
-	watched := make(chan struct{})
-	go func() { defer close(watched); s.watchResends(watching) }()
-	defer func() { unwatch(); <-watched }()
+	var watches sync.WaitGroup
+	for _, watch := range []func(context.Context){s.watchResends, s.watchStanding, s.watchLag} {
+		watches.Go(func() { watch(watching) })
+	}
+	defer func() { unwatch(); watches.Wait() }()
 	stopped := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(stopped)
@@ -156,10 +166,7 @@ func (s *Server) Recheck(agent uuid.UUID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if live := s.live[agent]; live != nil {
-		select {
-		case live.recheck <- struct{}{}:
-		default:
-		}
+		live.lookAgain()
 	}
 }
 

@@ -382,7 +382,7 @@ func TestSentAway(t *testing.T) {
 	h.opened(first)
 	k := h.talk(second)
 	k.hello(1)
-	if c := k.recv().GetComeBack(); c.GetAfterMs() < 5000 {
+	if c := k.recv().GetComeBack(); c.GetAfterMs() < 1000 {
 		t.Errorf("answer %v, want come back", c)
 	}
 }

@@ -28,6 +28,7 @@ type session struct {
 	displace chan struct{} // closed when a newer session takes over
 	done     chan struct{} // closed when the handler will not touch the store again
 
+	next   uint64        // sequence that the agent gave next when the session began
 	config uint64        // revision the agent has
 	ask    chan struct{} // capacity 1: there may be something to ask for
 	asked  string        // the request that the agent is answering; empty for none
@@ -92,7 +93,7 @@ func (l *session) awaitHello(ctx context.Context, incoming <-chan *uplinkv1.Sync
 		if err != nil {
 			return h, l.refuse(err)
 		}
-		l.epoch, l.config = h.Epoch, h.ConfigRevision
+		l.epoch, l.next, l.config = h.Epoch, h.Next, h.ConfigRevision
 		return h, nil
 	case err := <-failed:
 		return wire.Hello{}, err
@@ -139,8 +140,6 @@ func (l *session) tell(ctx context.Context) error {
 
 // run takes messages one at a time until either side ends the session.
 func (l *session) run(ctx context.Context, incoming <-chan *uplinkv1.SyncRequest, failed <-chan error) error {
-	check := time.NewTicker(l.server.o.Recheck)
-	defer check.Stop()
 	for {
 		// Going down and revocation come before more of the agent's messages.
 		select {
@@ -160,8 +159,6 @@ func (l *session) run(ctx context.Context, incoming <-chan *uplinkv1.SyncRequest
 			err = l.admitted(ctx)
 		case <-l.ask:
 			err = l.askAgain(ctx)
-		case <-check.C:
-			err = l.admitted(ctx)
 		case err := <-failed:
 			return ended(err)
 		case <-l.server.drain:
@@ -217,12 +214,22 @@ func (l *session) take(ctx context.Context, m *uplinkv1.SyncRequest) error {
 	}
 }
 
-// commit stores b and acks it. A commit under way outlives the session: stopping it gains nothing, and the agent, which got
-// no ack, learns from the next Welcome that it came to pass.
+// commit stores b and acks it, once it is its turn. A commit under way outlives the session: stopping it gains nothing, and
+// the agent, which got no ack, learns from the next Welcome that it came to pass.
 func (l *session) commit(ctx context.Context, b wire.Batch) error {
+	began := time.Now()
+	leave, err := l.server.commits.enter(ctx, b.First+b.Count > l.next, l.displace, l.server.drain)
+	switch {
+	case errors.Is(err, errTurned):
+		return nil // run sees why
+	case err != nil:
+		return status.FromContextError(err).Err()
+	}
+	defer leave()
 	c, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()
 	got, err := l.server.o.Store.CommitBatch(c, l.agent, l.epoch, b)
+	l.server.door.committed(l.server.o.Now(), time.Since(began))
 	switch {
 	case errors.Is(err, ErrOverlap):
 		l.server.count.overlaps.Add(1)

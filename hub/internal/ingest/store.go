@@ -31,6 +31,8 @@ type Agent struct {
 type Store interface {
 	// AgentByCertificate returns the agent that holds the certificate, or ErrNotFound.
 	AgentByCertificate(ctx context.Context, agent uuid.UUID, serial string) (Agent, error)
+	// Fallen returns those of the holders whose agent was revoked or whose certificate is not known.
+	Fallen(ctx context.Context, holders []Holder) ([]uuid.UUID, error)
 	// OpenSession notes what the agent says of itself and returns what is committed of its epoch.
 	OpenSession(ctx context.Context, a Agent, h wire.Hello) (wire.Received, error)
 	// Declare notes the series. It is idempotent.

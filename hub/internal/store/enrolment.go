@@ -131,6 +131,23 @@ func (s *Store) AgentByCertificate(ctx context.Context, agent uuid.UUID, serial 
 	return a, notFound(err, "agent certificate")
 }
 
+// Fallen returns those agents that were revoked, or whose certificate with the serial number at the same place is not known.
+func (s *Store) Fallen(ctx context.Context, agents []uuid.UUID, serials []string) ([]uuid.UUID, error) {
+	rows, err := s.pool.Query(ctx, `
+		select h.agent_id from unnest($1::uuid[], $2::text[]) as h(agent_id, serial)
+		where not exists (
+			select from agent_certificate c join agent a on a.org_id = c.org_id and a.agent_id = c.agent_id
+			where c.agent_id = h.agent_id and c.serial = h.serial and a.revoked_at is null)`, agents, serials)
+	if err != nil {
+		return nil, fmt.Errorf("look for revoked agents: %w", err)
+	}
+	fallen, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
+	if err != nil {
+		return nil, fmt.Errorf("look for revoked agents: %w", err)
+	}
+	return fallen, nil
+}
+
 // RevokeAgent shuts the agent out from now on.
 func (s *Store) RevokeAgent(ctx context.Context, org, agent uuid.UUID) error {
 	tag, err := s.pool.Exec(ctx, `update agent set revoked_at = coalesce(revoked_at, now()) where org_id = $1 and agent_id = $2`, org, agent)

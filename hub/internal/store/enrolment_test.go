@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -55,6 +56,11 @@ func TestAdmit(t *testing.T) {
 	if _, err := s.AgentByCertificate(ctx, a.Agent, "0c"); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("unknown certificate: error %v, want ErrNotFound", err)
 	}
+	stranger := uuid.New()
+	fallen, err := s.Fallen(ctx, []uuid.UUID{a.Agent, a.Agent, stranger}, []string{"0a", "0c", "0a"})
+	if err != nil || !slices.Equal(fallen, []uuid.UUID{a.Agent, stranger}) {
+		t.Errorf("of a good, an unknown and a stranger's certificate %v are not valid, %v: want the last two", fallen, err)
+	}
 	if err := s.RevokeAgent(ctx, uuid.New(), a.Agent); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("revoked by another organisation: error %v, want ErrNotFound", err)
 	}
@@ -63,6 +69,9 @@ func TestAdmit(t *testing.T) {
 	}
 	if got, err := s.AgentByCertificate(ctx, a.Agent, "0a"); err != nil || !got.Revoked {
 		t.Errorf("revoked agent: %+v, %v", got, err)
+	}
+	if fallen, err := s.Fallen(ctx, []uuid.UUID{a.Agent}, []string{"0a"}); err != nil || len(fallen) != 1 {
+		t.Errorf("after revocation %v are not valid, %v: want the agent", fallen, err)
 	}
 	if _, err := s.Admit(ctx, a, now); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("revoked agent enrols again: error %v, want ErrNotFound", err)

@@ -35,6 +35,16 @@ func (s Store) AgentByCertificate(ctx context.Context, agent uuid.UUID, serial s
 	return ingest.Agent{Org: a.Org, ID: a.ID, Site: a.Site, SiteName: a.SiteName, Revoked: a.Revoked}, translate(err)
 }
 
+// Fallen implements ingest.Store.
+func (s Store) Fallen(ctx context.Context, holders []ingest.Holder) ([]uuid.UUID, error) {
+	agents, serials := make([]uuid.UUID, len(holders)), make([]string, len(holders))
+	for i, h := range holders {
+		agents[i], serials[i] = h.Agent, h.Serial
+	}
+	fallen, err := s.store.Fallen(ctx, agents, serials)
+	return fallen, translate(err)
+}
+
 // OpenSession implements ingest.Store.
 func (s Store) OpenSession(ctx context.Context, a ingest.Agent, h wire.Hello) (wire.Received, error) {
 	r, err := s.store.OpenSession(ctx, a.Org, a.ID, h)
