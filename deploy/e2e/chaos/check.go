@@ -64,6 +64,7 @@ func (c *campaign) checkReadings(ctx context.Context, f *findings, _ time.Time, 
 		if err != nil {
 			return err
 		}
+		var absent []meter.Millis
 		for at, vs := range want {
 			if at < from {
 				continue
@@ -78,12 +79,15 @@ func (c *campaign) checkReadings(ctx context.Context, f *findings, _ time.Time, 
 			switch {
 			case !ok:
 				f.lost++
-				f.problem("%s at %s was acknowledged and is not in Postgres", s.Point, at)
+				absent = append(absent, at)
 			case got != vs[len(vs)-1]:
 				f.problem("%s at %s is %v in Postgres: want %v, of %v", s.Point, at, got, vs[len(vs)-1], vs)
 			case missing > 0:
 				f.problem("%s at %s: of %v, corrected later, not all are in the history", s.Point, at, vs)
 			}
+		}
+		if len(absent) > 0 {
+			f.problem("%d readings of %s, from %s to %s, were acknowledged and are not in Postgres", len(absent), s.Point, slices.Min(absent), slices.Max(absent))
 		}
 		for at, got := range have {
 			if _, ok := want[at]; !ok {
@@ -277,6 +281,10 @@ func (c *campaign) checkForecasts(ctx context.Context, f *findings, began time.T
 			Issued time.Time `json:"issued"`
 		}
 		if err := c.world.agent.API.Post(ctx, "/v1/points/"+s.Point+"/forecast", &made); err != nil {
+			// Where a fault destroyed all that the agent knew of a point, there is honestly nothing to forecast from.
+			if is, e := c.world.agentIntervals(ctx, s); e == nil && len(is) == 0 && c.world.damaged.Load() > 0 {
+				continue
+			}
 			f.problem("the agent makes no forecast of %s: %v", s.Point, err)
 			continue
 		}

@@ -19,6 +19,7 @@ type publisher struct {
 	client mqtt.Client
 
 	mu        sync.Mutex
+	kills     int // of the broker
 	truth     truth
 	oldest    map[series]int64 // earliest instant entered since the last round began, ms
 	unsaved   []acked          // what the broker may not have saved yet
@@ -51,11 +52,9 @@ func (p *publisher) send(ctx context.Context, ms []message) error {
 			return err
 		}
 		var again []message
-		tokens := make([]mqtt.Token, len(ms))
-		broken := false
+		tokens, kills, broken := make([]mqtt.Token, len(ms)), p.killed(), false
 		settle := func(i int) {
-			if !broken && tokens[i].WaitTimeout(4*time.Second) && tokens[i].Error() == nil {
-				p.enter(ms[i])
+			if !broken && tokens[i].WaitTimeout(4*time.Second) && tokens[i].Error() == nil && p.enter(ms[i], kills) {
 				return
 			}
 			broken = true
@@ -83,9 +82,20 @@ func (p *publisher) send(ctx context.Context, ms []message) error {
 	return nil
 }
 
-func (p *publisher) enter(m message) {
+func (p *publisher) killed() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	return p.kills
+}
+
+// enter enters an acked message into the truth, unless the broker was killed since it was sent: then it is not known what the
+// ack was worth, and the message must be sent again.
+func (p *publisher) enter(m message, kills int) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if kills != p.kills {
+		return false
+	}
 	p.messages++
 	now := time.Now()
 	p.unsaved = append(p.unsaved, acked{m, now})
@@ -98,6 +108,7 @@ func (p *publisher) enter(m message) {
 	if len(p.unsaved) > 1000 {
 		p.dropSaved()
 	}
+	return true
 }
 
 // dropSaved forgets what the broker's file holds. Mosquitto writes it in the one thread that takes messages in, so it holds
@@ -120,6 +131,7 @@ func (p *publisher) dropSaved() {
 func (p *publisher) brokerKilled() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.kills++
 	p.dropSaved()
 	for _, a := range p.unsaved {
 		p.forgotten = append(p.forgotten, a.message)

@@ -84,6 +84,9 @@ func newWorld(ctx context.Context, bin, dir string) (_ *world, err error) {
 	if w.broker, err = stage.NewMosquitto(w.path("broker"), w.path("broker.log"), ports[0]); err != nil {
 		return nil, err
 	}
+	if err := logMessages(w.path("broker/mosquitto.conf")); err != nil {
+		return nil, err
+	}
 	if w.toMQTT, err = newProxy(fmt.Sprintf("127.0.0.1:%d", ports[0])); err != nil {
 		return nil, err
 	}
@@ -118,6 +121,16 @@ func newWorld(ctx context.Context, bin, dir string) (_ *world, err error) {
 		return nil, err
 	}
 	return w, w.subscribed(ctx)
+}
+
+// logMessages makes the broker log every message, so that a loss can be laid at its door, or not.
+func logMessages(config string) error {
+	f, err := os.OpenFile(config, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return fmt.Errorf("change the broker's settings: %w", err)
+	}
+	_, err = f.WriteString("log_type all\n")
+	return errors.Join(err, f.Close())
 }
 
 // subscribed waits until the broker's own disk knows the agent's subscription; before, a kill of the broker would make it
