@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -101,6 +102,7 @@ type agent struct {
 	schedule *schedule.Schedule
 	uplink   *uplink.Client // nil without a hub
 	status   *status.Server // nil when not wanted
+	settling sync.Mutex     // of the quarantine, one message at a time
 }
 
 func (a *agent) component(name string) *slog.Logger { return a.log.With("component", name) }
@@ -258,6 +260,7 @@ func (a *agent) startStatus() (err error) {
 	}
 	a.status, err = status.Listen(view{a}, status.Registry(a.metrics()), status.Options{
 		Listen: a.config.HTTP.Listen, Token: token, Now: a.now, Parts: a.health, Log: a.component("status"),
+		Quarantine: quarantine{a},
 	})
 	if err != nil {
 		return err

@@ -30,6 +30,8 @@ type flags struct {
 	Run     struct{} `cmd:"" default:"1" help:"Run the agent (the default)."`
 	Enroll  enroll   `cmd:"" help:"Give this agent its identity at a hub, with a one-time token from 'fluxora-hub token create'."`
 	Version struct{} `cmd:"" help:"Print the version."`
+
+	Quarantine quarantine `cmd:"" help:"Look into what the running agent did not take, and decide on it."`
 }
 
 type enroll struct {
@@ -79,7 +81,9 @@ func run(args, env []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	log := app.NewLogger(c, stderr)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	if parsed.Command() == "enroll" {
+	if command, ok := strings.CutPrefix(parsed.Command(), "quarantine "); ok {
+		err = f.Quarantine.run(ctx, command, c, stdout)
+	} else if parsed.Command() == "enroll" {
 		err = f.Enroll.run(ctx, c, stdin, stdout)
 	} else {
 		// A second signal ends the program at once: readings are safe, the broker keeps what is not acked.

@@ -69,6 +69,7 @@ type Ingest struct {
 	log      Log
 	decoder  decoder
 	messages chan mqtt.Message
+	releases chan releasing
 
 	mu    sync.Mutex
 	stats Stats
@@ -97,7 +98,7 @@ func New(log Log, o Options) (*Ingest, error) {
 		return nil, fmt.Errorf("ingest: %w", err)
 	}
 	in := &Ingest{
-		o: o, log: log, decoder: d, messages: make(chan mqtt.Message, queue), repeats: newRepeats(), values: newRepeats(),
+		o: o, log: log, decoder: d, messages: make(chan mqtt.Message, queue), releases: make(chan releasing), repeats: newRepeats(), values: newRepeats(),
 		newest: make(map[meter.SeriesID]meter.Millis), pipe: pipe{limit: max(o.Config.MQTT.MaxInflight, 1)},
 		stats: Stats{Refused: make(map[meter.Reason]uint64)},
 	}
@@ -213,7 +214,13 @@ func (in *Ingest) Run(ctx context.Context) error {
 		if g.len() >= maxGroup || g.size >= maxGroupSize {
 			messages = nil // wait for the commit at work
 		}
+		var releases <-chan releasing
+		if committing == nil {
+			releases = in.releases
+		}
 		select {
+		case r := <-releases:
+			r.done <- in.take(ctx, r)
 		case m := <-messages:
 			if len(g.messages) == 0 {
 				g.began = time.Now()

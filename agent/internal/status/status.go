@@ -68,6 +68,8 @@ type Options struct {
 	Now    func() time.Time
 	Parts  func() []Part
 	Log    *slog.Logger
+
+	Quarantine Quarantine // nil for no such routes
 }
 
 // Server is a listening status server.
@@ -102,6 +104,7 @@ func Listen(src Source, metrics prometheus.Gatherer, o Options) (*Server, error)
 	mux.Handle("GET /v1/points/{id}/intervals", h.guard(h.json(h.intervals)))
 	mux.Handle("GET /v1/points/{id}/forecast", h.guard(h.json(h.forecast)))
 	mux.Handle("POST /v1/points/{id}/forecast", h.guard(h.json(h.makeForecast)))
+	h.quarantineRoutes(mux)
 	return &Server{
 		ln: ln,
 		http: &http.Server{
@@ -134,7 +137,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	return <-stopped
 }
 
-// limitBody bounds request bodies; no route takes one.
+// limitBody bounds request bodies, which are few and short.
 func limitBody(next http.Handler) http.Handler { return http.MaxBytesHandler(next, 4<<10) }
 
 // guard lets only requests with the token through, when there is one.
