@@ -30,7 +30,8 @@ type Maker struct {
 
 // Make forecasts with a one-off Maker.
 func Make(h feature.History, point string, register meter.Register, origin meter.Millis, horizon int,
-	art *model.Artifact, rung Rung, levels []float64, now meter.Millis) (Forecast, error) {
+	art *model.Artifact, rung Rung, levels []float64, now meter.Millis,
+) (Forecast, error) {
 	var m Maker
 	return m.Make(h, point, register, origin, horizon, art, rung, levels, now)
 }
@@ -38,7 +39,8 @@ func Make(h feature.History, point string, register meter.Register, origin meter
 // Make forecasts horizon intervals from origin on with an artifact. Nothing of h at or after origin is read. Levels nil
 // means the artifact's own; others must lie within them and are interpolated.
 func (m *Maker) Make(h feature.History, point string, register meter.Register, origin meter.Millis, horizon int,
-	art *model.Artifact, rung Rung, levels []float64, now meter.Millis) (Forecast, error) {
+	art *model.Artifact, rung Rung, levels []float64, now meter.Millis,
+) (Forecast, error) {
 	f := Forecast{Point: point, Register: register, Origin: origin, Resolution: h.Resolution, Levels: levels, Rung: rung, Model: art.ID, Issued: now}
 	if len(levels) == 0 {
 		f.Levels = append([]float64(nil), art.Levels...)

@@ -31,8 +31,10 @@ func made(t testing.TB, family string, seed uint64) *model.Artifact {
 	for range 3 {
 		bands.Z = append(bands.Z, -1-rng.Float64(), rng.Float64()/8, 1+rng.Float64())
 	}
-	a := &model.Artifact{Family: family, Spec: spec, Levels: levels, Resolution: time.Hour, Horizon: 48 * time.Hour,
-		TrainedFrom: 1_600_000_000_000, TrainedTo: 1_700_000_000_000, Points: 7, Rows: 12345}
+	a := &model.Artifact{
+		Family: family, Spec: spec, Levels: levels, Resolution: time.Hour, Horizon: 48 * time.Hour,
+		TrainedFrom: 1_600_000_000_000, TrainedTo: 1_700_000_000_000, Points: 7, Rows: 12345,
+	}
 	var err error
 	if family == model.FamilyGBDT {
 		a.Model, err = model.NewGBDT(spec.Len(), bands, anchor(rng, bands, 1, 9, 17), ensemble(rng, spec.Len(), 40, 0), anchor(rng, bands, 18, 20), 0.01)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -17,6 +18,10 @@ import (
 
 	"fluxora.dev/agent/app"
 )
+
+// memoryLimit is the heap above which the collector works harder, so that a burst of large messages does not stay for long
+// in the memory of a small gateway. GOMEMLIMIT sets another.
+const memoryLimit = 40 << 20
 
 // version is set by the linker.
 var version = "dev"

@@ -24,7 +24,7 @@ type flags struct {
 	Points   int           `help:"Points of the agent." default:"20"`
 	Rate     int           `help:"Readings per second under load." default:"1000"`
 	For      time.Duration `help:"How long the load lasts." default:"20s"`
-	Backfill int           `help:"Days of history before the load." default:"120"`
+	Backfill int           `help:"Days of history before the load." default:"365"`
 }
 
 func main() {
