@@ -137,7 +137,7 @@ func (b *bench) fill(ctx context.Context) error {
 	b.bridge = &stage.Process{
 		Name: "bridge", Path: filepath.Join(b.bin, "fluxora-bridge"), Log: b.path("bridge.log"),
 		Args: []string{
-			"--site", "bench", "--broker", b.broker.URL(), "--wait-for-agent", "true", "--data-dir", b.path("bridge"),
+			"--profile", "office,school,home", "--site", "bench", "--broker", b.broker.URL(), "--wait-for-agent", "true", "--data-dir", b.path("bridge"),
 			"--count", strconv.Itoa(b.Points), "--backfill", strconv.Itoa(b.Backfill), "--every", "5s",
 		},
 	}
@@ -155,6 +155,13 @@ func (b *bench) fill(ctx context.Context) error {
 	}
 	if _, err := b.hub.Command(ctx, "train", "--json"); err != nil {
 		return err
+	}
+	var m rest.Models
+	if err := b.hub.API.Get(ctx, "/v1/models", &m); err != nil {
+		return err
+	}
+	if len(m.Trainings) > 0 && m.Trainings[0].Outcome != "promoted" {
+		return fmt.Errorf("the training ended as %s: %s", m.Trainings[0].Outcome, m.Trainings[0].Reason)
 	}
 	return stage.WaitFor(ctx, "a model forecast of every point", 2*time.Minute, func(ctx context.Context) (bool, error) {
 		var ps rest.AgentPoints
