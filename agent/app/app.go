@@ -212,7 +212,7 @@ func (a *agent) startUplink() error {
 		return nil
 	}
 	a.uplink = uplink.New(uplink.Options{
-		Identity: a.identity, Store: uplinkStore{a.store}, Outbox: outbox{a.store, a.cache}, Log: a.component("uplink"),
+		Identity: a.identity, Store: uplinkStore{a.store, a.config}, Outbox: outbox{a.store, a.cache}, Log: a.component("uplink"),
 		Now: a.now, Hub: a.hubAddress(), Version: a.version,
 		ConfigRevision: a.revision.Load,
 		OnConfig:       a.reconfigure, OnModels: a.cache.Announce,

@@ -11,7 +11,10 @@ import (
 )
 
 // uplinkStore shows the store to the uplink, in the uplink's types.
-type uplinkStore struct{ *store.Store }
+type uplinkStore struct {
+	*store.Store
+	config Config
+}
 
 var _ uplink.Store = uplinkStore{}
 
@@ -20,7 +23,7 @@ func (s uplinkStore) Series() []wire.Series {
 	registered := s.Store.Series()
 	out := make([]wire.Series, len(registered))
 	for i, r := range registered {
-		out[i] = wire.Series{ID: r.ID, Series: r.Series}
+		out[i] = wire.Series{ID: r.ID, Series: r.Series, MaxWatts: s.config.PointOf(r.Point).MaxWatts}
 	}
 	return out
 }

@@ -11,6 +11,7 @@ import (
 type Series struct {
 	ID meter.SeriesID
 	meter.Series
+	MaxWatts float64 // the most that the point's connection can carry; 0 when unknown
 }
 
 var kinds = map[meter.Kind]meterv1.Kind{
@@ -22,7 +23,7 @@ func EncodeDeclaration(ss []Series) *uplinkv1.Declaration {
 	m := &uplinkv1.Declaration{Series: make([]*meterv1.Series, len(ss))}
 	for i, s := range ss {
 		m.Series[i] = &meterv1.Series{
-			Id: uint32(s.ID), Point: s.Point, Meter: s.Meter, Register: string(s.Register), Kind: kinds[s.Kind], Modulus: s.Modulus,
+			Id: uint32(s.ID), Point: s.Point, Meter: s.Meter, Register: string(s.Register), Kind: kinds[s.Kind], Modulus: s.Modulus, MaxWatts: s.MaxWatts,
 		}
 	}
 	return m
@@ -35,7 +36,7 @@ func DecodeDeclaration(m *uplinkv1.Declaration) ([]Series, error) {
 	}
 	ss := make([]Series, len(m.GetSeries()))
 	for i, p := range m.GetSeries() {
-		s := Series{meter.SeriesID(p.GetId()), meter.Series{
+		s := Series{ID: meter.SeriesID(p.GetId()), MaxWatts: p.GetMaxWatts(), Series: meter.Series{
 			Point: p.GetPoint(), Meter: p.GetMeter(), Register: meter.Register(p.GetRegister()), Modulus: p.GetModulus(),
 		}}
 		for kind, k := range kinds {
@@ -48,6 +49,9 @@ func DecodeDeclaration(m *uplinkv1.Declaration) ([]Series, error) {
 		}
 		if err := s.Check(); err != nil {
 			return nil, invalid("%v", err)
+		}
+		if !(s.MaxWatts >= 0 && s.MaxWatts <= 1e12) {
+			return nil, invalid("series %s/%s: at most %g W: want 0 (unknown) to 1e12", s.Point, s.Register, s.MaxWatts)
 		}
 		ss[i] = s
 	}

@@ -117,7 +117,7 @@ func TestDeclarationRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var ss []wire.Series
 		for range rapid.IntRange(1, 5).Draw(t, "n") {
-			ss = append(ss, wire.Series{ID: meter.SeriesID(rapid.Uint32Range(1, math.MaxUint32).Draw(t, "id")), Series: meter.Series{
+			ss = append(ss, wire.Series{ID: meter.SeriesID(rapid.Uint32Range(1, math.MaxUint32).Draw(t, "id")), MaxWatts: rapid.Float64Range(0, 1e12).Draw(t, "most"), Series: meter.Series{
 				Point: names.Draw(t, "point"), Meter: names.Draw(t, "meter"), Register: rapid.SampledFrom(meter.Registers()).Draw(t, "register").Name,
 				Kind:    meter.Kind(rapid.IntRange(int(meter.Counter), int(meter.Power)).Draw(t, "kind")),
 				Modulus: rapid.Int64Range(0, math.MaxInt64).Draw(t, "modulus"),

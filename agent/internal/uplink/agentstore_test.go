@@ -34,7 +34,7 @@ func (a *agentStore) Changed() <-chan struct{} { return a.s.Changed() }
 func (a *agentStore) Series() []wire.Series {
 	var out []wire.Series
 	for _, s := range a.s.Series() {
-		out = append(out, wire.Series(s))
+		out = append(out, wire.Series{ID: s.ID, Series: s.Series})
 	}
 	return out
 }

@@ -1,6 +1,7 @@
 package derive_test
 
 import (
+	ordered "cmp"
 	"context"
 	"errors"
 	"flag"
@@ -33,6 +34,7 @@ type sender struct {
 	org    uuid.UUID
 	site   store.Site
 	agent  uuid.UUID
+	most   float64 // W, of every point
 	series []wire.Series
 	next   uint64
 
@@ -65,6 +67,18 @@ func newSender(tb testing.TB, t fataler, s *store.Store, site store.Site) *sende
 		t.Fatal(err)
 	}
 	return x
+}
+
+// limit declares what the points can carry.
+func (x *sender) limit(watts float64) {
+	x.t.Helper()
+	x.most, x.series = watts, slices.Clone(x.series)
+	for i := range x.series {
+		x.series[i].MaxWatts = watts
+	}
+	if err := x.s.Declare(context.Background(), x.org, x.agent, 1, x.series); err != nil {
+		x.t.Fatal(err)
+	}
 }
 
 // commit sends readings as one batch.
@@ -160,10 +174,12 @@ func (x *sender) checkDerived() {
 				}
 			}
 			slices.SortStableFunc(samples, func(a, b interval.Sample) int { return int(a.At - b.At) })
-			want, err := interval.Rebuild(samples, interval.Options{Resolution: x.site.Resolution})
+			o := interval.Options{Resolution: x.site.Resolution, MaxWatts: x.most}
+			want, err := interval.Rebuild(samples, o)
 			if err != nil {
 				x.t.Fatal(err)
 			}
+			x.checkEvents(p.ID, reg, samples, o)
 			got, err := x.s.Intervals(ctx, x.org, p.ID, reg, 0, 7_258_118_400_000)
 			if err != nil {
 				x.t.Fatal(err)
@@ -184,6 +200,51 @@ func (x *sender) checkDerived() {
 				}
 			}
 		}
+	}
+}
+
+// checkEvents compares events with those of a fold from scratch. Of one instant and kind the table keeps the first.
+func (x *sender) checkEvents(point uuid.UUID, register meter.Register, samples []interval.Sample, o interval.Options) {
+	x.t.Helper()
+	var want []interval.Event
+	var state interval.State
+	for _, n := range samples {
+		err := state.Add(n, o, nil, func(e interval.Event) {
+			same := func(o interval.Event) bool { return o.At == e.At && o.Kind == e.Kind }
+			if e.Kind != interval.Duplicate && !slices.ContainsFunc(want, same) {
+				want = append(want, e)
+			}
+		})
+		if err != nil {
+			x.t.Fatal(err)
+		}
+	}
+	rows, err := x.s.Pool().Query(context.Background(), `
+		select kind, (extract(epoch from at) * 1000)::bigint, (extract(epoch from before) * 1000)::bigint, from_value, to_value, energy
+		from event where org_id = $1 and point_id = $2 and register = $3`, x.org, point, register)
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	words := map[string]interval.EventKind{}
+	for k := interval.Dip; k <= interval.Stuck; k++ {
+		words[k.String()] = k
+	}
+	got, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (e interval.Event, err error) {
+		var kind string
+		err = row.Scan(&kind, &e.At, &e.Before, &e.From, &e.To, &e.Energy)
+		e.Kind = words[kind]
+		return e, err
+	})
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	order := func(a, b interval.Event) int {
+		return ordered.Or(ordered.Compare(a.At, b.At), ordered.Compare(a.Kind, b.Kind))
+	}
+	slices.SortFunc(want, order)
+	slices.SortFunc(got, order)
+	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+		x.t.Fatalf("events of %s: %s", register, diff)
 	}
 }
 
@@ -280,11 +341,17 @@ func TestAnyOrder(t *testing.T) {
 			return nil
 		})
 
+		if r.IntN(2) == 0 {
+			x.limit(20_000)
+		}
 		arrivals := story(r)
 		for len(arrivals) > 0 {
 			n := min(len(arrivals), 1+r.IntN(60))
 			x.commit(arrivals[:n])
 			arrivals = arrivals[n:]
+			if r.IntN(20) == 0 { // somebody changes the settings of the agent
+				x.limit([]float64{0, 10_000, 20_000}[r.IntN(3)])
+			}
 			for range r.IntN(3) {
 				// Without due readings a step waits for its clock; zero means now.
 				crash = r.IntN(3) == 0
@@ -351,7 +418,16 @@ func story(r *rand.Rand) []meter.Reading {
 			case 2:
 				rise = -r.Int64N(500_000) // a dip
 			case 3:
-				value += 1_000_000_000_000 // a spike
+				value += 1_000_000_000_000 // a jump
+			case 4: // garbage that agrees with itself, and back
+				g := []int64{0, value * 1000, value / 1000, 0xffff_ffff_000, 1 << 42}[r.IntN(5)]
+				for range 1 + r.IntN(3) {
+					at += step
+					out = append(out, meter.Reading{Series: d.ID, At: meter.Millis(at), Value: g})
+				}
+			case 5:
+				at += 86_400_000
+				rise = 0
 			}
 			at += step
 			if !exact {

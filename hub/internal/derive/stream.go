@@ -35,7 +35,9 @@ func (s *stream) touch(low, high meter.Millis) {
 	s.low, s.high = min(s.low, low), max(s.high, high)
 }
 
-func (s *stream) options() interval.Options { return interval.Options{Resolution: s.tx.Resolution} }
+func (s *stream) options() interval.Options {
+	return interval.Options{Resolution: s.tx.Resolution, MaxWatts: s.all[0].MaxWatts}
+}
 
 // foldOn brings intervals, events and the fold up to date with what changes.
 func (s *stream) foldOn() error {
@@ -198,7 +200,7 @@ func (s *stream) samples(rs map[uuid.UUID][]meter.Reading) []interval.Sample {
 	return out
 }
 
-// remake folds every stream of the site from the beginning: its zone or resolution was changed.
+// remake folds every stream of the site from the beginning: its zone or resolution was changed, or the limit of one of its points.
 func (d *Deriver) remake(tx *store.SiteTx) error {
 	registers, err := tx.Registers()
 	if err != nil {

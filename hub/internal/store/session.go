@@ -95,6 +95,18 @@ func (s *Store) Declare(ctx context.Context, org, agent uuid.UUID, epoch uint64,
 			if kept != register {
 				return fmt.Errorf("series %d means another register already: %w", d.ID, ErrConflict)
 			}
+			// Agent and hub fold by the same limit, so the agent's settings count; an import has none.
+			// What was made by another limit is made anew, as for another zone: no zone is named ''.
+			_, err = tx.Exec(ctx, `
+				with changed as (
+					update point p set max_watts = $4 from agent a
+					where p.org_id = $1 and p.site_id = $2 and p.name = $3 and p.max_watts <> $4
+					  and a.org_id = $1 and a.agent_id = $5 and a.source <> 'import' returning p.point_id)
+				update site_derived d set zone = '' where d.org_id = $1 and d.site_id = $2
+				and exists (select from changed c join fold f on f.org_id = $1 and f.point_id = c.point_id)`, org, site, d.Point, d.MaxWatts, agent)
+			if err != nil {
+				return fmt.Errorf("series %d: %w", d.ID, err)
+			}
 		}
 		return nil
 	})

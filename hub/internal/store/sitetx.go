@@ -102,11 +102,12 @@ func (t *SiteTx) MergeDue(due Due) bool {
 
 // RegisterInfo is a register of one physical meter.
 type RegisterInfo struct {
-	ID      uuid.UUID
-	Stream  Stream
-	Kind    meter.Kind
-	Modulus int64
-	Number  uint32 // of the registers of its point
+	ID       uuid.UUID
+	Stream   Stream
+	Kind     meter.Kind
+	Modulus  int64
+	Number   uint32  // of the registers of its point
+	MaxWatts float64 // the most that the point's connection can carry; 0 when unknown
 }
 
 // Stream is a register of a point, over all its meters: what intervals are made of.
@@ -167,7 +168,7 @@ func (t *SiteTx) batches(after, last, most int64) ([]RawBatch, error) {
 // Registers returns every register of the site.
 func (t *SiteTx) Registers() (map[uuid.UUID]RegisterInfo, error) {
 	rows, err := t.tx.Query(t.ctx, `
-		select g.register_id, g.point_id, g.name, g.kind, g.modulus, g.number
+		select g.register_id, g.point_id, g.name, g.kind, g.modulus, g.number, p.max_watts
 		from point p join register g on g.org_id = p.org_id and g.point_id = p.point_id
 		where p.org_id = $1 and p.site_id = $2`, t.Org, t.Site)
 	if err != nil {
@@ -176,7 +177,7 @@ func (t *SiteTx) Registers() (map[uuid.UUID]RegisterInfo, error) {
 	out := map[uuid.UUID]RegisterInfo{}
 	var r RegisterInfo
 	var kind string
-	_, err = pgx.ForEachRow(rows, []any{&r.ID, &r.Stream.Point, &r.Stream.Register, &kind, &r.Modulus, &r.Number}, func() (err error) {
+	_, err = pgx.ForEachRow(rows, []any{&r.ID, &r.Stream.Point, &r.Stream.Register, &kind, &r.Modulus, &r.Number, &r.MaxWatts}, func() (err error) {
 		r.Kind, err = meter.ParseKind(kind)
 		out[r.ID] = r
 		return err

@@ -85,7 +85,8 @@ type Series struct {
 	Meter         string                 `protobuf:"bytes,3,opt,name=meter,proto3" json:"meter,omitempty"`       // serial number; empty when unknown
 	Register      string                 `protobuf:"bytes,4,opt,name=register,proto3" json:"register,omitempty"` // "energy-import"
 	Kind          Kind                   `protobuf:"varint,5,opt,name=kind,proto3,enum=fluxora.meter.v1.Kind" json:"kind,omitempty"`
-	Modulus       int64                  `protobuf:"varint,6,opt,name=modulus,proto3" json:"modulus,omitempty"` // mWh at which a counter wraps; 0 when unknown
+	Modulus       int64                  `protobuf:"varint,6,opt,name=modulus,proto3" json:"modulus,omitempty"`                    // mWh at which a counter wraps; 0 when unknown
+	MaxWatts      float64                `protobuf:"fixed64,7,opt,name=max_watts,json=maxWatts,proto3" json:"max_watts,omitempty"` // the most that the point's connection can carry, by the agent's settings; 0 when unknown
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -158,6 +159,13 @@ func (x *Series) GetKind() Kind {
 func (x *Series) GetModulus() int64 {
 	if x != nil {
 		return x.Modulus
+	}
+	return 0
+}
+
+func (x *Series) GetMaxWatts() float64 {
+	if x != nil {
+		return x.MaxWatts
 	}
 	return 0
 }
@@ -429,14 +437,15 @@ var File_fluxora_meter_v1_meter_proto protoreflect.FileDescriptor
 
 const file_fluxora_meter_v1_meter_proto_rawDesc = "" +
 	"\n" +
-	"\x1cfluxora/meter/v1/meter.proto\x12\x10fluxora.meter.v1\"\xa6\x01\n" +
+	"\x1cfluxora/meter/v1/meter.proto\x12\x10fluxora.meter.v1\"\xc3\x01\n" +
 	"\x06Series\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\rR\x02id\x12\x14\n" +
 	"\x05point\x18\x02 \x01(\tR\x05point\x12\x14\n" +
 	"\x05meter\x18\x03 \x01(\tR\x05meter\x12\x1a\n" +
 	"\bregister\x18\x04 \x01(\tR\bregister\x12*\n" +
 	"\x04kind\x18\x05 \x01(\x0e2\x16.fluxora.meter.v1.KindR\x04kind\x12\x18\n" +
-	"\amodulus\x18\x06 \x01(\x03R\amodulus\"5\n" +
+	"\amodulus\x18\x06 \x01(\x03R\amodulus\x12\x1b\n" +
+	"\tmax_watts\x18\a \x01(\x01R\bmaxWatts\"5\n" +
 	"\x05Block\x12\x16\n" +
 	"\x06series\x18\x01 \x01(\rR\x06series\x12\x14\n" +
 	"\x05chunk\x18\x02 \x01(\fR\x05chunk\"\x9d\x02\n" +
