@@ -23,7 +23,7 @@ const (
 // goroutines is how many each program had in the beginning.
 type goroutines struct{ agent, hub float64 }
 
-// checkBounds proves invariant 7.
+// checkBounds proves invariant 8.
 func (c *campaign) checkBounds(ctx context.Context, f *findings, _ time.Time, _ map[series]int64) error {
 	used, err := c.world.storeBytes()
 	if err != nil {

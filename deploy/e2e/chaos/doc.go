@@ -28,9 +28,17 @@
 //     was never published. Of a corrected reading the later value counts and the earlier one is in table correction.
 //  2. None was counted twice: readings derived = instants held + duplicates + corrections, as the hub counts them.
 //  3. The agent's books balance: received = delivered + evicted + pending.
-//  4. Acknowledged readings may be missing only where a fault destroyed the agent's own files, and then not more of them
-//     than the agent itself says were lost (see damage in faults.go). They are counted as "named", not as lost.
+//  4. Acknowledged readings may be missing only where a fault destroyed the agent's own files (damage.go), and then not more
+//     of them than the agent itself says were lost. They are counted as "named", not as lost, and from then on the truth
+//     is without them.
 //  5. Intervals at the agent and at the hub are those of a fold from scratch over the truth.
 //  6. Forecasts went on: every point has one that was issued after the round began, at the agent and at the hub.
-//  7. No program ended by itself; memory, disk and goroutines are within their bounds (bounds.go).
+//     Only where a fault destroyed everything the agent knew of a point may it say that there is no history.
+//  7. Two agents with one identity raise the hub's alarm and double nothing.
+//  8. No program ended by itself; memory, disk and goroutines are within their bounds (bounds.go).
+//
+// # When a promise was broken
+//
+// The campaign ends with the seed, what was done in the round and when, and the end of each log; the data stays, with every
+// message in the broker's log. The same seed does the same again, or, with --only, part of it.
 package chaos
