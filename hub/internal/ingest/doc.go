@@ -37,10 +37,10 @@
 // A fleet that comes back after an outage of the hub brings hours of backlog, all at once, and goes on measuring. It is let in
 // at the rate that the store takes:
 //
-//	the door        No more than MaxSessions are open, and no more than a rate are opened: OpenPerSec while commits are quick
-//	                (waiting included), half as much for each second in which one was slow, and up again by a quarter. Who comes
-//	                beyond is told ComeBack with a turn of its own, one after the other at that rate, not a random pause: so
-//	                they come as fast as they can be let in.
+//	the door        No more than MaxSessions are open, and no more than a rate are opened: OpenPerSec while commits are quick (of
+//	                fresh readings with the wait for their turn), half as much for each second in which one was slow, and up
+//	                again by a quarter. Who comes beyond is told ComeBack with a turn of its own, one after the other at that
+//	                rate, not a random pause: so they come as fast as they can be let in.
 //	the window      An agent has MaxInFlight readings under way at most. What it measures meanwhile goes first at its side, so it
 //	                waits for a few batches and not for the backlog.
 //	the turnstile   MaxCommits batches are committed at a time. Those with readings measured since their session began pass

@@ -12,7 +12,7 @@ import (
 
 // Bounds of the pace.
 const (
-	slowCommit  = time.Second     // a commit that takes longer, waiting included, says that too much is under way
+	slowCommit  = time.Second     // a commit that takes longer says that too much is under way
 	quickCommit = slowCommit / 4  // one that takes less says that there is room
 	adapt       = time.Second     // how often the rate of the door changes
 	leastDoor   = 2               // sessions a second, whatever happens
@@ -63,7 +63,7 @@ func (d *door) queue(now time.Time) time.Duration {
 	return d.turn.Sub(now)
 }
 
-// committed takes note of how long a commit took.
+// committed takes note of how long a commit took, with its wait at the turnstile if its readings were fresh.
 func (d *door) committed(now time.Time, took time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -217,8 +217,8 @@ func (l *session) take(ctx context.Context, m *uplinkv1.SyncRequest) error {
 // commit stores b and acks it, once it is its turn. A commit under way outlives the session: stopping it gains nothing, and
 // the agent, which got no ack, learns from the next Welcome that it came to pass.
 func (l *session) commit(ctx context.Context, b wire.Batch) error {
-	began := time.Now()
-	leave, err := l.server.commits.enter(ctx, b.First+b.Count > l.next, l.displace, l.server.drain)
+	began, fresh := time.Now(), b.First+b.Count > l.next
+	leave, err := l.server.commits.enter(ctx, fresh, l.displace, l.server.drain)
 	switch {
 	case errors.Is(err, errTurned):
 		return nil // run sees why
@@ -226,6 +226,9 @@ func (l *session) commit(ctx context.Context, b wire.Batch) error {
 		return status.FromContextError(err).Err()
 	}
 	defer leave()
+	if !fresh {
+		began = time.Now() // that the backlog waits says nothing about the store
+	}
 	c, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()
 	got, err := l.server.o.Store.CommitBatch(c, l.agent, l.epoch, b)
