@@ -23,6 +23,7 @@ import (
 	"fluxora.dev/agent/internal/history"
 	"fluxora.dev/agent/internal/identity"
 	"fluxora.dev/agent/internal/ingest"
+	"fluxora.dev/agent/internal/ledger"
 	"fluxora.dev/agent/internal/mqtt"
 	"fluxora.dev/agent/internal/predict"
 	"fluxora.dev/agent/internal/schedule"
@@ -94,6 +95,7 @@ type agent struct {
 	clock    *clock.Clock
 	store    *store.Store
 	history  *history.History
+	books    *ledger.Books
 	ingest   *ingest.Ingest
 	mqtt     *mqtt.Client
 	identity *identity.Identity // nil until enrolled
@@ -176,7 +178,10 @@ func (a *agent) openHistory() (err error) {
 	for _, f := range a.store.Forecasts() {
 		a.schedule.Restore(f)
 	}
-	a.history, err = history.Open(a.store, history.Options{Config: a.config, OnOrigin: a.originMoved, Now: a.now, Log: a.component("history")})
+	if a.books, err = ledger.Open(a.store, a.component("ledger")); err != nil {
+		return err
+	}
+	a.history, err = history.Open(a.store, history.Options{Config: a.config, Books: a.books, OnOrigin: a.originMoved, Now: a.now, Log: a.component("history")})
 	if err != nil {
 		return err
 	}
@@ -212,7 +217,7 @@ func (a *agent) startUplink() error {
 		return nil
 	}
 	a.uplink = uplink.New(uplink.Options{
-		Identity: a.identity, Store: uplinkStore{a.store, a.config}, Outbox: outbox{a.store, a.cache}, Log: a.component("uplink"),
+		Identity: a.identity, Store: uplinkStore{a.store, a.config}, Outbox: outbox{a.store, a.cache}, Books: uplinkBooks{a}, Log: a.component("uplink"),
 		Now: a.now, Hub: a.hubAddress(), Version: a.version,
 		ConfigRevision: a.revision.Load,
 		OnConfig:       a.reconfigure, OnModels: a.cache.Announce,
@@ -260,7 +265,7 @@ func (a *agent) startStatus() (err error) {
 	}
 	a.status, err = status.Listen(view{a}, status.Registry(a.metrics()), status.Options{
 		Listen: a.config.HTTP.Listen, Token: token, Now: a.now, Parts: a.health, Log: a.component("status"),
-		Quarantine: quarantine{a},
+		Quarantine: quarantine{a}, Ledger: statusBooks{a.books, a.store, a.history.CatchUp, a.uplink},
 	})
 	if err != nil {
 		return err

@@ -65,6 +65,7 @@ func (a *agent) metrics() []status.Metric {
 	if a.uplink == nil {
 		return ms
 	}
+	ms = append(ms, a.bookMetrics()...)
 	return append(ms,
 		gauge("hub_connected", "1 while a session with the hub is open.", func() float64 { return truth(a.uplink.Status().Connected) }),
 		counter("hub_sessions_total", "Sessions begun with the hub.", func() float64 { return float64(a.uplink.Status().Sessions) }),

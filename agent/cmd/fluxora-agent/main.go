@@ -36,6 +36,7 @@ type flags struct {
 	Enroll  enroll   `cmd:"" help:"Give this agent its identity at a hub, with a one-time token from 'fluxora-hub token create'."`
 	Version struct{} `cmd:"" help:"Print the version."`
 
+	Ledger     ledger     `cmd:"" help:"What became of every reading, by point, register and day."`
 	Quarantine quarantine `cmd:"" help:"Look into what the running agent did not take, and decide on it."`
 }
 
@@ -91,6 +92,8 @@ func run(args, env []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	defer stop()
 	if command, ok := strings.CutPrefix(parsed.Command(), "quarantine "); ok {
 		err = f.Quarantine.run(ctx, command, c, stdout)
+	} else if parsed.Command() == "ledger" {
+		err = f.Ledger.run(ctx, c, stdout)
 	} else if parsed.Command() == "enroll" {
 		err = f.Enroll.run(ctx, c, stdin, stdout)
 	} else {

@@ -17,8 +17,19 @@ import (
 	"fluxora.dev/shared/meter"
 )
 
+// Books count what is applied. They are written in one transaction with it.
+type Books interface {
+	// Apply counts the readings of the sequences [first, next), less than those numbers say where some are lost.
+	Apply(first, next uint64, rs []meter.Reading) error
+	// Entries returns what is to be written; Written follows when it was. Nothing is applied in between.
+	Entries() ([]store.Entry, error)
+	Written()
+}
+
 // Options are the settings of a History.
 type Options struct {
+	Books Books // nil for none
+
 	Config config.Config
 	// OnOrigin, when set, is told of each target whose newest closed interval moved, with its end; of many at once only the
 	// newest. It is also told when a meter was silent over the end of an interval, Grace after it. It must not block for
@@ -210,6 +221,11 @@ func (h *History) apply() (more bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("apply readings: %w", err)
 	}
+	if h.o.Books != nil {
+		if err := h.o.Books.Apply(h.applied, next, rs); err != nil {
+			return false, fmt.Errorf("apply readings: %w", err)
+		}
+	}
 	of := make(map[meter.SeriesID]meter.Series)
 	parts := make(map[Target][]interval.Sample)
 	for _, r := range rs {
@@ -296,6 +312,13 @@ func (h *History) Write() error {
 		}
 		es, h.pruned = append(es, old...), today
 	}
+	if h.o.Books != nil {
+		more, err := h.o.Books.Entries()
+		if err != nil {
+			return fmt.Errorf("write history: %w", err)
+		}
+		es = append(es, more...)
+	}
 	err := h.store.PutDerived(h.applied, es)
 	if store.StateFull(err) {
 		// Give up the oldest intervals rather than the newest; the next write deletes them.
@@ -308,6 +331,9 @@ func (h *History) Write() error {
 	for _, x := range h.streams {
 		clear(x.days)
 		x.dirty = false
+	}
+	if h.o.Books != nil {
+		h.o.Books.Written()
 	}
 	return nil
 }

@@ -70,6 +70,7 @@ type Options struct {
 	Log    *slog.Logger
 
 	Quarantine Quarantine // nil for no such routes
+	Ledger     Ledger     // nil for no such routes
 }
 
 // Server is a listening status server.
@@ -105,6 +106,7 @@ func Listen(src Source, metrics prometheus.Gatherer, o Options) (*Server, error)
 	mux.Handle("GET /v1/points/{id}/forecast", h.guard(h.json(h.forecast)))
 	mux.Handle("POST /v1/points/{id}/forecast", h.guard(h.json(h.makeForecast)))
 	h.quarantineRoutes(mux)
+	h.ledgerRoutes(mux)
 	return &Server{
 		ln: ln,
 		http: &http.Server{

@@ -116,10 +116,14 @@ func (s *Store) thinOut(g *segment) (saved bool, err error) {
 			}
 		}
 	}
-	arrived := make([]bool, len(atoms)) // the hub has them, so nothing of them is lost
+	arrived := make([]bool, len(atoms)) // the hub has them, or they are listed as lost already
 	s.mu.Lock()
+	known := s.gone()
+	for _, r := range s.acked {
+		known = known.add(r)
+	}
 	for i, a := range atoms {
-		arrived[i] = s.acked.contains(Range{a.first, a.first + a.count})
+		arrived[i] = known.contains(Range{a.first, a.first + a.count})
 	}
 	s.mu.Unlock()
 	gone, days := s.spare(g, readings, arrived)
@@ -148,7 +152,8 @@ func countOf(readings map[meter.SeriesID][]placed) (n int) {
 	return n
 }
 
-// spare returns the readings that may go, and how many they are by day, less those of atoms that have arrived at the hub.
+// spare returns the readings that may go, and how many they are by day, less those of atoms that the hub
+// has got or that are listed as lost.
 func (s *Store) spare(g *segment, readings map[meter.SeriesID][]placed, arrived []bool) (gone map[place]bool, days []DayLoss) {
 	gone = make(map[place]bool)
 	counts := make(dayCount)

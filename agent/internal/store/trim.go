@@ -202,12 +202,15 @@ func (s *Store) daysOf(g *segment) []DayLoss {
 		return nil
 	}
 	s.mu.Lock()
-	acked := slices.Clone(s.acked)
+	known := s.gone() // what was set aside is listed as lost already
+	for _, r := range s.acked {
+		known = known.add(r)
+	}
 	s.mu.Unlock()
 	counts := make(dayCount)
 	for _, r := range raw {
 		a, err := decodeAtom(sequenceKey(r.first), r.value)
-		if err != nil || acked.contains(Range{a.first, a.first + a.count}) {
+		if err != nil || known.contains(Range{a.first, a.first + a.count}) {
 			continue
 		}
 		for _, b := range a.blocks {

@@ -23,6 +23,7 @@ type Options struct {
 	Identity *identity.Identity
 	Store    Store
 	Outbox   Outbox // what is reported; nothing when nil
+	Books    Books  // told to the hub and read again for it; none when nil
 	Log      *slog.Logger
 	Now      func() time.Time
 	Hub      string // address, host:port; the identity's when empty
@@ -43,6 +44,8 @@ type Options struct {
 	AckTimeout    time.Duration // without any ack, while some are awaited, the session is given up; 2 min
 	BackoffMin    time.Duration // 1 s
 	BackoffMax    time.Duration // 5 min
+	LedgerEvery   time.Duration // how often accounts that changed are told; 2 min
+	ResendEvery   time.Duration // between two parts of what the hub asks for again; 200 ms
 	ReportEvery   time.Duration // how often the outbox is looked into at least; 5 s
 }
 
@@ -75,6 +78,8 @@ func (o *Options) setDefaults() {
 	setDefault(&o.AckTimeout, 2*time.Minute)
 	setDefault(&o.BackoffMin, time.Second)
 	setDefault(&o.BackoffMax, 5*time.Minute)
+	setDefault(&o.LedgerEvery, 2*time.Minute)
+	setDefault(&o.ResendEvery, 200*time.Millisecond)
 	setDefault(&o.ReportEvery, 5*time.Second)
 }
 

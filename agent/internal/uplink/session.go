@@ -33,6 +33,7 @@ type session struct {
 	failed   <-chan error // why nothing more comes in
 
 	sender   sender
+	books    accounts
 	declared map[meter.SeriesID]bool
 	reported *wire.Report // awaiting its ack
 	reports  uint64       // ids given
@@ -127,6 +128,7 @@ func (s *session) open(ctx context.Context) error {
 				return fmt.Errorf("take in what the hub has: %w", err)
 			}
 			s.sender = newSender(store, s.c.o, w.MaxInFlight)
+			s.books.due = store.Pending() <= s.c.o.Fresh // with a longer backlog, readings go first
 			s.c.status.welcomed(w.Now, meter.MillisOf(s.c.o.Now()))
 			s.c.o.OnTime(w.Now)
 			s.c.o.Log.Info("uplink connected", "hub", s.c.o.Hub, "cursor", w.Cursor, "next", hello.Next, "pending", store.Pending())
@@ -152,6 +154,8 @@ func (s *session) run(ctx context.Context, conn *grpc.ClientConn) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	renewal.start(ctx, conn)
+	account := time.NewTicker(s.c.o.LedgerEvery)
+	defer account.Stop()
 	looked := false
 	for {
 		// Acks make room, so they are taken before more is sent.
@@ -191,6 +195,10 @@ func (s *session) run(ctx context.Context, conn *grpc.ClientConn) error {
 			if s.sender.overdue(time.Now(), s.c.o.AckTimeout) {
 				err = fmt.Errorf("no ack within %s", s.c.o.AckTimeout)
 			}
+		case <-account.C:
+			s.books.due = true
+		case <-s.books.pace:
+			s.books.pace = nil
 		case <-s.c.o.Identity.Changed():
 			err = errReconnect
 		case <-ctx.Done():
@@ -204,6 +212,9 @@ func (s *session) run(ctx context.Context, conn *grpc.ClientConn) error {
 
 // sendNext sends a report if there is one, or else a batch if there is one and the window has room.
 func (s *session) sendNext() (sent bool, err error) {
+	if sent, hold, err := s.sendLedger(); sent || hold || err != nil {
+		return sent, err
+	}
 	if s.reported == nil && s.lookOut {
 		s.lookOut = false
 		r, err := s.c.o.Outbox.NextReport()
@@ -218,7 +229,10 @@ func (s *session) sendNext() (sent bool, err error) {
 		}
 	}
 	b, ok, err := s.sender.next()
-	if err != nil || !ok {
+	if err == nil && !ok {
+		return s.sendResent()
+	}
+	if err != nil {
 		return false, err
 	}
 	if err := s.declare(b); err != nil {
@@ -323,6 +337,16 @@ func (s *session) take(m *uplinkv1.SyncResponse) error {
 		}
 		s.reported, s.lookOut = nil, true
 		s.progress = true
+	case *uplinkv1.SyncResponse_LedgerAck:
+		return s.compared(wire.DecodeLedgerAck(m.LedgerAck))
+	case *uplinkv1.SyncResponse_Resend:
+		r, err := wire.DecodeResend(m.Resend)
+		if err != nil {
+			return err
+		}
+		s.asked(r)
+	case *uplinkv1.SyncResponse_ResentAck:
+		s.resent(wire.DecodeResentAck(m.ResentAck))
 	case *uplinkv1.SyncResponse_ComeBack:
 		return comeBack(wire.DecodeComeBack(m.ComeBack))
 	case *uplinkv1.SyncResponse_Config:

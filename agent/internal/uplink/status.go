@@ -25,6 +25,9 @@ type Status struct {
 	Unreportable  uint64        // entries of reports that the hub can never store, since the start
 	BytesSent     uint64        // of messages, compressed, without TLS and framing
 	BytesReceived uint64        // the same
+	Unbalanced    uint32        // accounts that the hub found different when it compared last
+	Compared      uint64        // accounts messages that the hub compared
+	Resent        uint64        // parts sent again because the hub asked
 	ClockOffset   time.Duration // this clock minus the hub's at the last welcome
 }
 
@@ -96,6 +99,21 @@ func (k *statusKeeper) refusedAll(reason string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.s.LastError = "the hub refuses one batch after another: " + reason
+}
+
+func (k *statusKeeper) compared(done bool, unbalanced uint32) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if done {
+		k.s.Compared++
+		k.s.Unbalanced = unbalanced
+	}
+}
+
+func (k *statusKeeper) resent() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.s.Resent++
 }
 
 func (k *statusKeeper) inFlight(n uint64) {
