@@ -104,12 +104,14 @@ func reconcile(ctx context.Context, tx pgx.Tx, org, agent uuid.UUID, epoch uint6
 	if err != nil {
 		return nil, false, err
 	}
-	// An agent whose books were lost counts less than it sent, and what came before there were books here is in none.
+	// An agent whose books were lost counts less than it sent. One that wrote readings off while they were on their way counts them
+	// as lost though they arrived. And what came before there were books here is in none.
 	_, err = tx.Exec(ctx, `
 		update ledger l set settled = settled + unbalanced, unbalanced = 0
 		from agent_epoch e
 		where l.org_id = $1 and l.agent_id = $2 and l.epoch = $3 and l.unbalanced <> 0
-			and e.org_id = $1 and e.agent_id = $2 and e.epoch = $3 and ($4 and l.unbalanced < 0 or l.day < e.books_from)`,
+			and e.org_id = $1 and e.agent_id = $2 and e.epoch = $3 and (l.unbalanced < 0 and ($4 or -l.unbalanced <= l.claimed_evicted + l.claimed_thinned + l.claimed_quarantined)
+				or l.day < e.books_from)`,
 		org, agent, int64(epoch), l.Since > 1)
 	if err != nil {
 		return nil, false, err
