@@ -41,6 +41,11 @@ type cli struct {
 	APIToken struct {
 		Rotate apiTokenRotateCmd `cmd:"" help:"Make a new token and the one before useless."`
 	} `cmd:"" name:"api-token" help:"The token of the REST interface."`
+	Quarantine struct {
+		List    quarantineListCmd    `cmd:"" help:"List the messages that agents refused, with the reason of each."`
+		Release quarantineReleaseCmd `cmd:"" help:"Take one after all, here; better at the agent, while there is one."`
+		Drop    quarantineDropCmd    `cmd:"" help:"Decide that one is of no use. It stays on record."`
+	} `cmd:"" help:"What agents did not take."`
 	OpenAPI openAPICmd `cmd:"" name:"openapi" help:"Print the OpenAPI document of the REST interface."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
