@@ -88,6 +88,20 @@ func TestCommandsOnADatabase(t *testing.T) {
 	if code, out, _ := call(t, env, "api-token", "rotate"); code != 0 || !strings.HasPrefix(out, "flx_") {
 		t.Errorf("api-token rotate: %d %q", code, out)
 	}
+	if code, out, errs := call(t, env, "quarantine", "list"); code != 0 || !strings.Contains(out, "REASON") {
+		t.Errorf("quarantine list: %d %s %s", code, out, errs)
+	}
+	none := "0193c2a4-0000-7000-8000-000000000000/1/1"
+	for _, args := range [][]string{
+		{"release", none, "--why", "test", "--at", "2026-03-01T12:00:00Z", "--as", "main/energy-import"}, {"drop", none, "--why", "test"}, {"drop", "1", "--why", "test"},
+	} {
+		if code, _, errs := call(t, env, append([]string{"quarantine"}, args...)...); code != 1 || !strings.Contains(errs, "quarantine list") {
+			t.Errorf("quarantine %v: %d %s", args, code, errs)
+		}
+	}
+	if code, _, errs := call(t, env, "quarantine", "drop", none); code != 2 || !strings.Contains(errs, "--why") {
+		t.Errorf("quarantine drop without a reason: %d %s", code, errs)
+	}
 	for _, args := range [][]string{{"backtest"}, {"model", "roll-back"}} {
 		if code, _, errs := call(t, env, args...); code != 1 || errs == "" {
 			t.Errorf("%v without a model: %d %s", args, code, errs)
