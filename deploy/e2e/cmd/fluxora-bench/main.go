@@ -174,7 +174,10 @@ func (b *bench) fill(ctx context.Context) error {
 				n++
 			}
 		}
-		return n == b.Points, fmt.Errorf("%d of %d points have one", n, b.Points)
+		if n < b.Points {
+			return false, fmt.Errorf("%d of %d points have one", n, b.Points)
+		}
+		return true, nil
 	})
 }
 
