@@ -136,9 +136,13 @@ func (d *document) instant(p path) (meter.Millis, bool, error) {
 		}
 		return meter.Millis(ms), true, nil
 	}
+	whole, leap := text, time.Duration(0)
+	if len(text) > 19 && text[13:19] == ":59:60" { // a leap second, which package time does not know
+		whole, leap = text[:17]+"59"+text[19:], time.Second
+	}
 	for _, l := range layouts {
-		if t, err := time.Parse(l, text); err == nil {
-			return meter.MillisOf(t), true, nil
+		if t, err := time.Parse(l, whole); err == nil && (leap == 0 || t.UTC().Hour() == 23) {
+			return meter.MillisOf(t.Add(leap)), true, nil
 		}
 	}
 	if len(text) > 80 {
