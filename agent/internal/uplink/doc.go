@@ -47,6 +47,10 @@
 // rest of the window, but never its last quarter: so a reading measured during a long refill waits for a round trip, not for
 // the refill. The hub has at most three ranges then.
 //
+// Of two values of one instant the hub takes the one that arrives last, so a correction must not pass what it corrects. A batch
+// of the live lane that holds a reading no newer than the newest of its series in the backlog may be one: then there is
+// one lane, oldest first, until it is through. In the field that is rare, since meters publish in the order of time.
+//
 // # Bounds
 //
 // In flight: Options.InFlight readings or what Welcome allows, Options.InFlightBytes, 256 batches. A batch: BatchReadings or

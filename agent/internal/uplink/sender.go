@@ -30,6 +30,8 @@ type sender struct {
 	window  uint64
 	bytes   int
 	live    uint64 // start of the live lane; 0 when there is one lane
+	newest  newest // of each series, in the backlog that the live lane passes
+	barrier uint64 // there is one lane until everything below is sent
 	flights []flight
 	refused []suspect
 	held    []flight // ranges that are not sent: the hub seems to refuse everything
@@ -62,14 +64,18 @@ func (s *sender) next() (b wire.Batch, ok bool, err error) {
 	switch backlog, below := firstWithin(left, 0, s.live); {
 	case s.live > 0 && below:
 		if r, ok := firstWithin(left, s.live, end); ok {
-			return s.read(r, r.First)
+			b, ok, err := s.read(r, r.First)
+			if !s.newest.corrects(b) {
+				return b, ok, err
+			}
+			return s.oneLane(left, b)
 		}
 		// The backlog leaves a quarter of the window to what is measured meanwhile.
 		if s.full(3, 4) {
 			return b, false, nil
 		}
 		return s.read(backlog, backlog.First)
-	case total(left) > s.fresh:
+	case total(left) > s.fresh && left[0].First >= s.barrier:
 		// The lane starts at the atom that holds this sequence.
 		from := end - min(s.fresh, end-1)
 		r := left[len(left)-1]
@@ -80,8 +86,17 @@ func (s *sender) next() (b wire.Batch, ok bool, err error) {
 			}
 		}
 		b, ok, err = s.read(r, max(from, r.First))
+		if err != nil || !ok {
+			return b, ok, err
+		}
+		if s.newest, err = s.passed(left, b.First); err != nil {
+			return wire.Batch{}, false, err
+		}
+		if s.newest.corrects(b) {
+			return s.oneLane(left, b)
+		}
 		s.live = b.First
-		return b, ok, err
+		return b, ok, nil
 	default:
 		s.live = 0
 		return s.read(left[0], left[0].First)
