@@ -21,7 +21,7 @@ import (
 
 // memoryLimit is the heap above which the collector works harder, so that a burst of large messages does not stay for long
 // in the memory of a small gateway. GOMEMLIMIT sets another.
-const memoryLimit = 40 << 20
+const memoryLimit = 30 << 20
 
 // version is set by the linker.
 var version = "dev"
