@@ -46,8 +46,11 @@ type cli struct {
 		Release quarantineReleaseCmd `cmd:"" help:"Take one after all, here; better at the agent, while there is one."`
 		Drop    quarantineDropCmd    `cmd:"" help:"Decide that one is of no use. It stays on record."`
 	} `cmd:"" help:"What agents did not take."`
-	OpenAPI openAPICmd `cmd:"" name:"openapi" help:"Print the OpenAPI document of the REST interface."`
-	Version versionCmd `cmd:"" help:"Print the version."`
+	Ledger       ledgerCmd       `cmd:"" help:"What became of every reading, by point, register and day, on both sides."`
+	Completeness completenessCmd `cmd:"" help:"Which sequences and which times of a site are missing here."`
+	Resync       resyncCmd       `cmd:"" help:"Have an agent send a stretch of time again, and follow it until it is in."`
+	OpenAPI      openAPICmd      `cmd:"" name:"openapi" help:"Print the OpenAPI document of the REST interface."`
+	Version      versionCmd      `cmd:"" help:"Print the version."`
 }
 
 // path returns the settings file, empty for none.

@@ -21,6 +21,8 @@ type Fleet struct {
 	Quarantined                       map[string]int64 // by reason
 	Models                            map[string]int64 // by state
 	Active                            []ActiveScores
+	Unbalanced                        int64 // readings by which ledgers of agents and hub differ
+	Resends                           int64 // requests that agents have not answered in full
 }
 
 // ActiveScores is the backtest of an active model.
@@ -44,6 +46,8 @@ func (s *Store) Fleet(ctx context.Context) (Fleet, error) {
 	ask.Queue(`select count(*), count(*) filter (where revoked_at is not null), coalesce(sum(pending) filter (where revoked_at is null), 0)::bigint,
 			count(*) filter (where revoked_at is null and coalesce(seen_at, enrolled_at) < now() - interval '1 hour') from agent where source = 'uplink'`).
 		QueryRow(func(r pgx.Row) error { return r.Scan(&f.Agents, &f.Revoked, &f.Backlog, &f.Silent) })
+	ask.Queue(`select coalesce(sum(abs(unbalanced)), 0)::bigint, (select count(*) from resend where finished_at is null) from ledger where unbalanced <> 0`).
+		QueryRow(func(r pgx.Row) error { return r.Scan(&f.Unbalanced, &f.Resends) })
 	ask.Queue(`select reason, count(*) from quarantine group by reason`).Query(countInto(f.Quarantined))
 	ask.Queue(`select state, count(*) from model group by state`).Query(countInto(f.Models))
 	ask.Queue(`select org_id, resolution_ms, scores from model where state = 'active'`).Query(func(rows pgx.Rows) error {
