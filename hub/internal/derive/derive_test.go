@@ -375,6 +375,7 @@ func TestAnyOrder(t *testing.T) {
 		x.checkReadings()
 		x.checkDerived()
 		x.checkCounts()
+		x.checkLedger(int64(x.next - 1))
 	})
 }
 
