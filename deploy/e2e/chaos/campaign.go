@@ -25,6 +25,7 @@ type Options struct {
 	Bin    string        // directory of the programs
 	Dir    string        // of all data; empty for a temporary one, which is deleted when all went well
 	Only   []string      // kinds of faults whose names hold one of these; empty for all
+	Quick  bool          // leave out the kinds that take a minute each
 	Faults int           // most faults a round; default 4
 	Load   time.Duration // how long the meters publish in a round; default 6 s
 	Out    io.Writer
@@ -66,6 +67,7 @@ type campaign struct {
 	base    goroutines
 	fresh   struct { // of the present round
 		damaged bool
+		cramped bool
 		evicted int64 // when it began
 	}
 	peak struct{ agent, hub, disk int64 }
@@ -129,6 +131,9 @@ func (c *campaign) rounds(ctx context.Context) error {
 	can = slices.DeleteFunc(can, func(f fault) bool {
 		return len(c.o.Only) > 0 && !slices.ContainsFunc(c.o.Only, func(s string) bool { return strings.Contains(f.kind, s) })
 	})
+	if c.o.Quick {
+		can = slices.DeleteFunc(can, func(f fault) bool { return slices.Contains(slow, f.kind) })
+	}
 	if len(can) == 0 {
 		return fmt.Errorf("no kind of fault is called %s", strings.Join(c.o.Only, " or "))
 	}
@@ -151,7 +156,7 @@ func (c *campaign) rounds(ctx context.Context) error {
 		c.summary.Longest = max(c.summary.Longest, time.Since(began))
 		fmt.Fprintf(c.o.Out, "round %d: %s: %d readings in all, %s\n", n, c.log.kinds(), c.summary.Acknowledged, time.Since(began).Round(100*time.Millisecond))
 	}
-	c.fresh.damaged = false
+	c.fresh.damaged, c.fresh.cramped = false, false
 	f, err := c.check(ctx, time.Now(), nil)
 	if err == nil {
 		err = c.conclude(f)
@@ -196,7 +201,7 @@ func (c *campaign) round(ctx context.Context, n int, plan []strike) error {
 	w := c.world
 	c.log.begin()
 	clear(w.meters.oldest)
-	began, damaged := time.Now(), w.damaged.Load()
+	began, damaged, cramped := time.Now(), w.damaged.Load(), w.cramped.Load()
 	if books, err := w.agent.Books(ctx); err == nil {
 		c.fresh.evicted = books.Evicted
 	} else {
@@ -223,7 +228,7 @@ func (c *campaign) round(ctx context.Context, n int, plan []strike) error {
 		return err
 	}
 	c.log.note("settled")
-	c.fresh.damaged = w.damaged.Load() > damaged
+	c.fresh.damaged, c.fresh.cramped = w.damaged.Load() > damaged, w.cramped.Load() > cramped
 	f, err := c.check(ctx, began, maps.Clone(w.meters.oldest))
 	if err != nil {
 		return err

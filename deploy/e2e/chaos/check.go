@@ -95,6 +95,12 @@ func (c *campaign) checkReadings(ctx context.Context, f *findings, _ time.Time, 
 			}
 		}
 	}
+	if c.fresh.damaged || c.fresh.cramped {
+		for s, rs := range c.truth {
+			newest := slices.Max(slices.Collect(maps.Keys(rs)))
+			c.world.agentBlind[s] = newest.Floor(24 * time.Hour).Add(24 * time.Hour)
+		}
+	}
 	if !c.fresh.damaged {
 		return nil
 	}
@@ -110,10 +116,6 @@ func (c *campaign) checkReadings(ctx context.Context, f *findings, _ time.Time, 
 	}
 	for _, amend := range gone {
 		amend()
-	}
-	for s, rs := range c.truth {
-		newest := slices.Max(slices.Collect(maps.Keys(rs)))
-		c.world.agentBlind[s] = newest.Floor(24 * time.Hour).Add(24 * time.Hour)
 	}
 	return nil
 }
@@ -145,7 +147,7 @@ func (c *campaign) checkBooks(ctx context.Context, f *findings, _ time.Time, _ m
 		return err
 	}
 	instants, _ := c.truth.count()
-	if held := there.readings - there.duplicates - there.corrections; held != int64(instants) {
+	if held := there.readings - there.duplicates - there.corrections - there.resent; held != int64(instants) {
 		f.unbalanced++
 		f.problem("the hub's books do not balance: %+v make %d instants: want %d", there, held, instants)
 	}

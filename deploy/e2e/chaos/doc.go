@@ -26,7 +26,8 @@
 //
 //  1. Postgres holds exactly the truth (fluxora_readings): no reading is missing, none has another value, none is there that
 //     was never published. Of a corrected reading the later value counts and the earlier one is in table correction.
-//  2. None was counted twice: readings derived = instants held + duplicates + corrections, as the hub counts them.
+//  2. None was counted twice: readings derived = instants held + duplicates + corrections + what was
+//     held and came again because the hub asked, as the hub counts them.
 //  3. The agent's books balance: received = delivered + evicted + pending.
 //  4. Acknowledged readings may be missing only where a fault destroyed the agent's own files (damage.go), and then not more
 //     of them than the agent itself says were lost. They are counted as "named", not as lost, and from then on the truth

@@ -24,6 +24,14 @@ type fault struct {
 	run func(ctx context.Context, w *world, rng *mathrand.Rand, hold func()) error
 }
 
+// Kinds that take a minute each.
+const (
+	longOutage  = "long outage of the network to hub"
+	clonedAgent = "cloned agent"
+)
+
+var slow = []string{longOutage, clonedAgent}
+
 // ballast is the file that fills the agent's disk.
 const ballast = "ballast"
 
@@ -99,7 +107,8 @@ func (w *world) faults() (can []fault, cannot map[string]string) {
 	}
 	can = append(can,
 		fault{"damaged file", 4, []victim{agentVictim, hubNetwork}, damage},
-		fault{"cloned agent", 1, []victim{agentVictim, hubVictim, hubNetwork}, clone},
+		fault{longOutage, 1, []victim{hubNetwork}, outage},
+		fault{clonedAgent, 1, []victim{agentVictim, hubVictim, hubNetwork}, clone},
 	)
 	can = append(can, networkFaults("hub", hubNetwork, w.toHub)...)
 	can = append(can, networkFaults("broker", mqttNetwork, w.toMQTT)...)
@@ -176,6 +185,21 @@ func networkFaults(to string, v victim, p *proxy) []fault {
 	}
 }
 
+// outage cuts the network to the hub until the agent has a backlog so long that new readings pass it, as after hours: so what is
+// corrected meanwhile may overtake what it corrects.
+func outage(ctx context.Context, w *world, _ *mathrand.Rand, _ func()) error {
+	const backlog = 30_000
+	w.toHub.set(mode{cut: true})
+	defer w.toHub.set(mode{})
+	for until := time.Now().Add(time.Minute); time.Now().Before(until) && ctx.Err() == nil; pause(ctx, 200*time.Millisecond) {
+		// It may be down at the moment: other faults go on.
+		if books, err := w.agent.Books(ctx); err == nil && books.Pending > backlog {
+			break
+		}
+	}
+	return nil
+}
+
 // killPostmaster kills the Postgres server; the hub starts another by itself.
 func (w *world) killPostmaster(ctx context.Context) error {
 	pid, err := w.postmaster()
@@ -198,6 +222,7 @@ func (w *world) fillDisk(rng *mathrand.Rand, hold func()) (err error) {
 		return fmt.Errorf("fill the disk: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.Remove(file.Name()), file.Close()) }()
+	w.cramped.Add(1)
 	var use syscall.Statfs_t
 	if err := syscall.Statfs(w.disk, &use); err != nil {
 		return fmt.Errorf("fill the disk: %w", err)
