@@ -18,6 +18,15 @@
 //     the order of arrival, however it was cut into batches and steps.
 //   - Chunks of a register do not overlap; no reading is in a chunk and in a batch at once.
 //
+//   - Every reading that came under a sequence is in one account of the ledger, by agent, epoch, point, register and UTC day;
+//     duplicates and corrections are counted apart. Accounts move in the step that derives the readings.
+//
+// # Readings that come again
+//
+// What an agent sends because the hub asked (a resend) is a batch without sequences and goes the same way: an instant that is held
+// with the same value changes no reading. But somebody may have deleted rows, so the stretch it covers is made anew in any case,
+// and a fold that is gone is found again from the readings held. What was missing or different is counted as restored.
+//
 // # States after a crash
 //
 // A step's transaction either committed, with the count of what it derived, or it did not and is done again. There is

@@ -13,8 +13,11 @@ import (
 // merge moves derived batches of the site into chunks.
 func (d *Deriver) merge(tx *store.SiteTx) error {
 	batches, err := tx.Unmerged(5 * d.o.StepMost)
-	if err != nil || len(batches) == 0 {
+	if err != nil {
 		return err
+	}
+	if len(batches) == 0 { // somebody deleted them
+		return tx.MergedAll()
 	}
 	arrived := map[uuid.UUID]*arrival{}
 	readings := int64(0)

@@ -30,7 +30,11 @@ func (d *Deriver) derive(tx *store.SiteTx) error {
 	p := store.Progress{Through: batches[len(batches)-1].Arrival, Accounts: map[store.AccountKey]*store.Account{}}
 	incoming := map[uuid.UUID]*arrival{}
 	for _, b := range batches {
-		p.Readings += b.Readings
+		if b.Resend == (uuid.UUID{}) {
+			p.Readings += b.Readings
+		} else {
+			p.Resent += b.Readings
+		}
 		if err := gather(incoming, b); err != nil {
 			return err
 		}

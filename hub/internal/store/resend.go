@@ -181,7 +181,7 @@ func putResent(ctx context.Context, tx pgx.Tx, org, site, agent uuid.UUID, epoch
 	}
 	err = tx.QueryRow(ctx, `
 		with next as (
-			update site_arrival set arrived = arrived + 1, readings = readings + $6
+			update site_arrival set arrived = arrived + 1 -- readings were counted when they came first
 			where org_id = $1 and site_id = $2 returning arrived)
 		insert into batch (org_id, agent_id, epoch, first, count, site_id, arrival, readings, t_min, t_max, registers, bodies, resend_id)
 		select $1, $3, $4, -arrived, 0, $2, arrived, $6, $7, $8, $9, $10, $5 from next returning arrival`,

@@ -199,6 +199,7 @@ type Correction struct {
 type Progress struct {
 	Through     int64 // arrival of the last of them
 	Readings    int64
+	Resent      int64 // readings that came again
 	Duplicates  int64
 	Corrections []Correction
 	Accounts    map[AccountKey]*Account
@@ -221,14 +222,14 @@ func (t *SiteTx) Advance(p Progress) error {
 		return err
 	}
 	_, err = t.tx.Exec(t.ctx, `
-		update site_derived set derived = $3, readings = readings + $4, unmerged = unmerged + $4, duplicates = duplicates + $5,
+		update site_derived set derived = $3, readings = readings + $4, unmerged = unmerged + $4 + $7, duplicates = duplicates + $5,
 			corrections = corrections + $6, derived_at = clock_timestamp(), failures = 0, failed_at = null
-		where org_id = $1 and site_id = $2`, t.Org, t.Site, p.Through, p.Readings, p.Duplicates, len(p.Corrections))
+		where org_id = $1 and site_id = $2`, t.Org, t.Site, p.Through, p.Readings, p.Duplicates, len(p.Corrections), p.Resent)
 	if err != nil {
 		return fmt.Errorf("advance: %w", err)
 	}
 	t.derived = p.Through
-	t.unmerged += p.Readings
+	t.unmerged += p.Readings + p.Resent
 	return nil
 }
 

@@ -130,6 +130,9 @@ func (t *SiteTx) PutChunk(register uuid.UUID, rs []meter.Reading, receivedFirst,
 	return nil
 }
 
+// MergedAll notes that no derived batch is left to merge.
+func (t *SiteTx) MergedAll() error { return t.Merged(t.derived, t.unmerged) }
+
 // Merged removes the batches up to arrival through, which hold so many readings and are now in chunks.
 func (t *SiteTx) Merged(through, readings int64) error {
 	if through > t.derived {
