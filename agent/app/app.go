@@ -29,9 +29,11 @@ import (
 	"fluxora.dev/agent/internal/schedule"
 	"fluxora.dev/agent/internal/status"
 	"fluxora.dev/agent/internal/store"
+	"fluxora.dev/agent/internal/store/thin"
 	"fluxora.dev/agent/internal/uplink"
 	"fluxora.dev/proto/wire"
 	"fluxora.dev/shared/forecast"
+	"fluxora.dev/shared/interval"
 	"fluxora.dev/shared/lifecycle"
 	"fluxora.dev/shared/meter"
 	"fluxora.dev/shared/topic"
@@ -124,6 +126,8 @@ func (a *agent) build() error {
 func (a *agent) openStore() (err error) {
 	a.store, err = store.Open(filepath.Join(a.config.DataDir, "store"), store.Options{
 		MaxBytes: int64(a.config.Store.MaxBytes), Retention: a.config.Store.Retention, MaxSeries: a.config.Limits.Series,
+		MinFree: int64(a.config.Store.MinFree), CommitWindow: a.config.Store.CommitWindow, FlashBudget: int64(a.config.Store.FlashBudget),
+		Thin: a.spare, Keep: func(key []byte) bool { return bytes.HasPrefix(key, []byte("i/")) }, // intervals stand by themselves
 		Now: a.now, Log: a.component("store"),
 	})
 	if err != nil {
@@ -148,6 +152,12 @@ func (a *agent) openStore() (err error) {
 	a.revision.Store(decided.Revision)
 	a.config = decidedBy(a.config, decided)
 	return nil
+}
+
+// spare says which readings the store may spare when it has no more room.
+func (a *agent) spare(of meter.Series, rs []meter.Reading) []bool {
+	p := a.config.PointOf(of.Point)
+	return thin.Spare(of, rs, interval.Options{Resolution: p.Resolution, MaxWatts: p.MaxWatts})
 }
 
 func (a *agent) openIdentity() (err error) {

@@ -184,6 +184,12 @@ func (s Store) check(report func(key, format string, args ...any)) {
 	if s.CommitWindow < 0 || s.CommitWindow > time.Minute {
 		report("store.commit_window", "%s: want 0s to 1m", s.CommitWindow)
 	}
+	if s.MinFree < 0 || s.MinFree > 1<<40 {
+		report("store.min_free", "%s: want 0 (the larger of 200MiB and a tenth) to 1TiB", s.MinFree)
+	}
+	if s.FlashBudget != 0 && (s.FlashBudget < 1<<20 || s.FlashBudget > 1<<40) {
+		report("store.flash_budget", "%s: want 0 (no limit), or 1MiB to 1TiB a day", s.FlashBudget)
+	}
 	if s.StateWindow < time.Second || s.StateWindow > time.Hour {
 		report("store.state_window", "%s: want 1s to 1h", s.StateWindow)
 	}

@@ -14,9 +14,10 @@
 // # Files
 //
 //	lock                     flock of the one agent that has the directory
+//	journal                  the newest atoms, until they are carried into the active segment
 //	readings-<first>.db      a segment of the log, named by the sequence of its first reading, 20 digits
 //	state.db                 everything else, all of it derived, repeatable or small
-//	*.new                    a segment being made; removed at start
+//	*.new                    a file being made; removed at start
 //	*.damaged-<time>         a file set aside because it could not be read; kept for a person, within the cap
 //
 // bbolt files never shrink, so the log is cut into segments of at most min(16 MiB, cap/16), and space comes back by
@@ -24,57 +25,97 @@
 //
 // A segment holds atoms. An atom is what one Append committed (more than MaxAtom readings make several atoms of one
 // commit): key = first sequence, value = count, time of arrival, one block of package chunk per series, and a CRC-32C
-// over key and value. An atom is never changed; batches to the hub are unions of adjacent whole atoms. A segment also
-// carries schema version and epoch, and the definition of every series it uses, written in the same commit as the first
-// atom that uses it, so it can be read without state.db.
+// over key and value. An atom never changes but by thinning; batches to the hub are unions of adjacent whole atoms. A
+// segment also carries schema version and epoch, and the definition of every series it uses, so it can be read without
+// state.db.
 //
-// state.db holds schema version, epoch, the next sequence, the ranges that the hub has acked, the ranges that were lost,
-// the series, derived state (intervals, folds) with the sequence up to which it is applied, the latest forecasts, the
-// quarantine, and named values. Only quarantine and named values are durable on return. The rest is kept in memory and
+// The journal is why an Append writes one page and syncs once. A bbolt commit, however small, rewrites the path from leaf
+// to root and then a meta page, four pages and two syncs: 140 MB a day at one commit in ten seconds. The journal is a file
+// of min(256 KiB, cap/64) zeros, written once, so that a sync has no size and no extent to write, and is filled from its
+// start again and again. A record of it is one Append: epoch, generation, sequences, definitions, atoms, a CRC over the head
+// and one over the rest. A page of it is written again with each record that it takes, the earlier bytes unchanged, so a
+// torn write leaves them as they were. Once it is full, at Close and at Open, its atoms go into the active segment in one
+// bbolt commit, as they are, and the next generation begins. Until then they are read from memory.
+//
+// state.db holds schema version, epoch, the next sequence, the ranges that the hub has acked, the ranges that were lost or
+// thinned, the series, derived state (intervals, folds) with the sequence up to which it is applied, the latest forecasts,
+// the quarantine, and named values. Only quarantine and named values are durable on return. The rest is kept in memory and
 // written by Flush, by default every few minutes: losing it costs a replay or a repeated message, never a reading, and
 // frequent writes of it would wear flash for nothing.
 //
 // # Invariants
 //
-//  1. Append returns after the commit that holds all its readings.
-//  2. Sequences are given once per epoch. next > every sequence in any segment, in state.db and known to the hub.
-//  3. The segments' ranges are disjoint and ascending. A sequence below next is in a segment, or acked and trimmed, or in
-//     a lost range. Only an acked segment is trimmed; eviction and damage are recorded as lost ranges first.
+//  1. Append returns after the sync of the journal, or the commit of a segment, that holds all its readings.
+//  2. Sequences are given once per epoch. next > every sequence in any segment, in the journal, in state.db and known to
+//     the hub.
+//  3. The segments' ranges are disjoint and ascending. A sequence below next is in a segment, in the journal, or acked and
+//     trimmed, or in a lost or a thinned range. Only an acked segment is trimmed; eviction and damage are recorded first.
 //  4. state.db is flushed before a segment is deleted, so that a missing segment is never a surprise.
 //  5. The sum of all file sizes stays within the cap.
+//  6. The journal begins again only after the commit that holds everything in it.
 //
 // # States after a crash
 //
-//	during Append            the atom is there or not; nothing was promised
-//	after Append             the atom is there; acks, derived state and forecasts since the last Flush are gone: the hub
+//	during Append            the record is whole or not; nothing was promised. Of one whose head alone is there, the sequences
+//	                         are passed over ("skipped"), since only the disk knows whether it was ever whole
+//	after Append             the record is there; acks, derived state and forecasts since the last Flush are gone: the hub
 //	                         tells its cursor again, derived state is replayed from the sequence applied, with the readings
-//	making a segment         *.new is removed, or the renamed segment is empty and is used
+//	during or after a carry  the atoms are in the segment or not, and in the journal either way, until a record of the next
+//	                         generation lies over them: records below the segment's end are passed over
+//	making a file            *.new is removed, or the renamed file is whole and is used
+//	setting a file aside     it has both names until the rescued one takes its place; else it is found damaged again
+//	joining thinned segments the second one is still there, within the first one's range: it is deleted at start
 //	between flush and delete the segment is still there though acked or listed as lost: it is deleted at start
 //	during a Flush           the state before or after
 //
-// # Recovery
+// TestPowerCuts takes a recording of what a disk was told, cuts the power anywhere in it, drops and tears what was not
+// synced, and holds the store to all this. A failed write or sync of the journal is not tried again, because the kernel may
+// have forgotten the pages: readings go into the segment directly, and then the journal is made anew.
 //
-// Open reads every segment's head and walks all of the newest, the only one that a crash may have torn. What cannot be
-// read is renamed to *.damaged-<time> and its sequences become a lost range; later segments give its end, and for the
-// newest an upper bound does (a reading takes at least one byte), so that no sequence is used twice. A damaged older
-// segment is found when it is read, and treated alike. A damaged atom in a sound segment costs that atom. A damaged
-// state.db is set aside too and rebuilt from the segments: epoch, series and sequences come back, acks come from the hub,
-// derived state within raw retention is replayed; older intervals, the quarantine, forecasts and named values are lost
-// here (forecasts are made again, the hub has what was sent). Salvaging single keys from a set-aside file is not done.
+// # Damage
 //
-// If both state.db and every segment are gone, the store starts a new epoch, a random 63-bit number, under which
-// sequences begin at 1 again.
+// Open checks every page in use of state.db and of the newest segment, without bbolt, which panics over damaged ones; of
+// older segments it reads the head, and the rest when it is read. A damaged segment is salvaged: every page of the file, in
+// use or freed, reachable or not, is searched for atoms, whose CRC says that they are true, as well as the journal, even
+// what of it was carried before. That finds all that the other meta page would lead to. What was found becomes a fresh
+// segment of the same name, the damaged file is set aside, and exactly the sequences that are in no atom become lost ranges,
+// with the times of the readings around them. If the end of a damaged newest segment is not known, sequences are passed over
+// up to an upper bound (a reading takes at least a byte), so that none is used twice. Time and memory are bounded by the
+// size of a segment.
 //
-// # When the cap is reached
+// A damaged state.db is replaced by the state that its other meta page leads to, if that is whole, else by all that can be
+// reached from either; of derived state then only what stands by itself (Options.Keep), and the log is applied again from
+// its start. If nothing is left, epoch, series and sequences come back from the segments, and acks from the hub. If state.db,
+// the journal and every segment are gone, the store starts a new epoch, a random 63-bit number, under which sequences begin
+// at 1 again.
 //
-// Trimming deletes, oldest first: files set aside; segments that are acked, applied and older than retention; acked
-// segments within retention. If all that is not enough, the oldest segment is evicted although the hub has not got it: a
-// lost range with its time range is recorded and an error is logged. Append does not wait for the hub and never refuses
-// for lack of room within the cap; a full file system is an error, which the caller retries.
+// Not seen is a block of the journal that comes back as zeros: it looks like one that was never written. Its sequences are
+// then given again, unless state.db or the hub's cursor tells.
+//
+// # When there is no more room
+//
+// Trimming deletes, oldest first, segments that are acked, applied and older than retention. At the cap it goes on with files
+// set aside and with acked segments within retention. Then it thins the oldest segments that the hub has not got: of counters
+// only those readings stay that Options.Thin wants, so that the energy of every interval stays what it was. An atom keeps its
+// sequences, as the hub may have some of its neighbours; one without a reading left is a hole, and ReadFrom counts holes and
+// thinned readings as refused. Small thinned segments are joined. At last the oldest segment is evicted. Thinned and lost
+// ranges are listed with their times and, by series and day, the number of readings, and an error is logged for a loss.
+//
+// The floor of free space does the same for the sake of other programs, down to a quarter of the cap, which is the store's
+// own. Where the file system is full all the same, the oldest segment makes room for what comes. So Append does not wait for
+// the hub and never refuses for want of room while there is anything that can go.
+//
+// # Flash
+//
+// Stats tells what is written in a day, Window how long readings may wait for others: the commit window, or longer if the
+// flash budget asks for it, up to a minute. What waits is not acknowledged, so the knob trades seconds of redelivery for
+// bytes. Twenty points at ten seconds and a window of ten seconds write about 42 MB a day: 4.6 KB a commit, of which a page
+// of 4 KiB is the least that any durable write can take, and a tenth for carrying.
 //
 // # Schema versions
 //
-// Segments and state.db carry schemaVersion. A newer one is refused with ErrNewerSchema, the one reason besides a second
-// agent why Open refuses, since guessing would risk the data. An older one is brought up in upgrade (schema.go), the one
-// place for that.
+// Segments and state.db carry a schema version. A newer one is refused with ErrNewerSchema, the one reason besides a second
+// agent why Open refuses, since guessing would risk the data. Version 1 had no journal and no thinning. Open marks a state.db
+// of version 1 before it writes a journal; segments of both versions lie side by side. Downgrade goes back. Golden stores of
+// each version, unclosed in the middle of an outage, are in testdata.
 package store

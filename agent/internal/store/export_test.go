@@ -20,3 +20,17 @@ func SetSchemaForTest(t testing.TB, path string, version uint64) {
 		t.Fatal(err)
 	}
 }
+
+// SchemaForTest returns the schema version of a closed file.
+func SchemaForTest(t testing.TB, path string) (version uint64) {
+	t.Helper()
+	db, err := realDisk().openFile(path, bbolt.Options{ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if err := db.View(func(tx *bbolt.Tx) error { version = uint64Of(tx.Bucket(bucketStore).Get(keySchema)[:8]); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	return version
+}

@@ -97,21 +97,20 @@ func (s *Store) loseUnacked(l Lost) {
 	}
 }
 
-// noteHole records that nothing can be read where an atom should be, unless that is known.
-func (s *Store) noteHole(r Range) {
+// explained reports whether it is known why nothing can be read of r.
+func (s *Store) explained(r Range) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	l := s.timed(Lost{Range: r, Why: damaged})
-	known := ranges(nil)
+	known := s.gone()
+	for _, x := range s.acked {
+		known = known.add(x)
+	}
 	for _, g := range s.segments {
 		for _, t := range g.thin {
 			known = known.add(t.Range)
 		}
 	}
-	for _, r := range known.without(r) {
-		l.Range = r
-		s.loseUnacked(l)
-	}
+	return known.contains(r)
 }
 
 // loseSegment records that g is gone, and what of it the hub has not got. The caller holds mu.

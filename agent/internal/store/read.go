@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 
 	"fluxora.dev/shared/chunk"
@@ -83,8 +84,12 @@ func (s *Store) atoms(from uint64, fn func(a atom) bool, skip func(r Range) bool
 	}
 	if err == nil {
 		next = from
+		var short error // something is missing of which nothing is known
 		hole := func(r Range) bool {
-			s.noteHole(r)
+			if !s.explained(r) {
+				short = fmt.Errorf("%w: nothing at sequences %s", errDamaged, r)
+				return false
+			}
 			return skip(r)
 		}
 		visit := func(a atom, err error) bool {
@@ -115,6 +120,7 @@ func (s *Store) atoms(from uint64, fn func(a atom) bool, skip func(r Range) bool
 		if err == nil && next < end && hole(Range{next, end}) {
 			next = end
 		}
+		err = errors.Join(err, short)
 		s.release(g)
 	}
 	if errors.Is(err, errDamaged) {

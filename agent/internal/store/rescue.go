@@ -53,7 +53,7 @@ func (s *Store) rescue(g *segment, end uint64, tail []rawAtom, journal []record,
 			s.learnDefinitions(r.defs)
 		}
 	}
-	if x.epoch == 0 || x.epoch == s.epoch {
+	if sameEpoch(x.epoch, s.epoch) {
 		s.learnDefinitions(x.defs)
 		for _, a := range x.atoms {
 			fill(a.first)

@@ -227,6 +227,9 @@ func TestSalvageState(t *testing.T) {
 	if err := s.PutDerived(s.Next(), entries); err != nil {
 		t.Fatal(err)
 	}
+	if err := s.Put("name", []byte("value")); err != nil { // now both meta pages have them
+		t.Fatal(err)
+	}
 	epoch, next := s.Epoch(), s.Next()
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
@@ -272,7 +275,7 @@ func TestSalvageState(t *testing.T) {
 		_ = os.RemoveAll(dir)
 	}
 	t.Logf("%d of 40 were damaged; of %d entries of derived state %d were kept", started, started*300, kept)
-	if started > 0 && kept == 0 {
+	if kept < started*150 {
 		t.Error("nothing was salvaged")
 	}
 }

@@ -27,14 +27,15 @@ var (
 	bucketQuarantine = []byte("quarantine")
 	bucketNamed      = []byte("named")
 
-	keySchema  = []byte("schema")
-	keyEpoch   = []byte("epoch")
-	keyNext    = []byte("next")
-	keyApplied = []byte("applied")
-	keyAcked   = []byte("acked")
-	keyLost    = []byte("lost")
-	keySealed  = []byte("sealed") // segments: summary, once no more atoms come
-	keyCounts  = []byte("quarantine-counts")
+	keySchema    = []byte("schema")
+	keyEpoch     = []byte("epoch")
+	keyNext      = []byte("next")
+	keyApplied   = []byte("applied")
+	keyAcked     = []byte("acked")
+	keyLost      = []byte("lost")
+	keySealed    = []byte("sealed")     // segments: summary, once no more atoms come
+	keySealedSum = []byte("sealed-sum") // CRC-32C of the summary
+	keyCounts    = []byte("quarantine-counts")
 )
 
 // checkSchema compares the schema version of a file with ours. Files of version 1 are read as they are; see format.go.

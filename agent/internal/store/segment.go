@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 	"strings"
@@ -67,6 +68,7 @@ func (s *Store) createSegment(first uint64, more func(tx *bbolt.Tx) error, befor
 	if err != nil {
 		return nil, fmt.Errorf("create segment: %w", err)
 	}
+	db.AllocSize = pageSize // no more than it needs
 	err = s.update(db, func(tx *bbolt.Tx) error {
 		for _, name := range [][]byte{bucketStore, bucketSeries, bucketAtoms} {
 			if _, err := tx.CreateBucket(name); err != nil {
@@ -143,7 +145,7 @@ func (g *segment) openForReading() error {
 }
 
 // readHead fills the summary of a segment that is open for reading, from what was written when it was sealed or, when it
-// was not, by walking its atoms. A damaged atom is passed over here and found again when it is read.
+// was not, by walking its atoms, which must all be sound then.
 func (g *segment) readHead(series map[meter.SeriesID]meter.Series) (epoch uint64, sealed bool, err error) {
 	err = guard(func() error {
 		return g.db.View(func(tx *bbolt.Tx) error {
@@ -161,8 +163,12 @@ func (g *segment) readHead(series map[meter.SeriesID]meter.Series) (epoch uint64
 			for id := range series {
 				g.defined[id] = true
 			}
-			if b := head.Get(keySealed); b != nil {
-				sealed = true
+			b, sum := head.Get(keySealed), head.Get(keySealedSum)
+			sealed = b != nil
+			if sealed && len(sum) == 4 { // version 1 wrote none; then the atoms tell
+				if crc32.Checksum(b, castagnoli) != binary.BigEndian.Uint32(sum) {
+					return fmt.Errorf("%w: checksum of the summary", errDamaged)
+				}
 				if err := json.Unmarshal(b, &g.summary); err != nil {
 					return fmt.Errorf("%w: summary: %w", errDamaged, err)
 				}
@@ -172,9 +178,7 @@ func (g *segment) readHead(series map[meter.SeriesID]meter.Series) (epoch uint64
 			return atoms.ForEach(func(k, v []byte) error {
 				a, err := decodeAtom(k, v)
 				if err != nil {
-					// Its count cannot be trusted; every reading takes a byte at least.
-					g.End = max(g.End, a.first+uint64(min(len(v), MaxAtom)))
-					return nil
+					return err // its count cannot be trusted, so the end of the segment is not known
 				}
 				if a.first < g.first {
 					return fmt.Errorf("%w: atom %d in a segment that begins at %d", errDamaged, a.first, g.first)
@@ -183,7 +187,7 @@ func (g *segment) readHead(series map[meter.SeriesID]meter.Series) (epoch uint64
 			})
 		})
 	})
-	if err != nil && !sealed {
+	if err != nil {
 		return epoch, sealed, err
 	}
 	if g.Series == nil || g.End < g.first {
@@ -282,7 +286,10 @@ func putSummary(tx *bbolt.Tx, x summary) error {
 	if err != nil {
 		return err
 	}
-	return tx.Bucket(bucketStore).Put(keySealed, b)
+	if err := tx.Bucket(bucketStore).Put(keySealed, b); err != nil {
+		return err
+	}
+	return tx.Bucket(bucketStore).Put(keySealedSum, binary.BigEndian.AppendUint32(nil, crc32.Checksum(b, castagnoli)))
 }
 
 // atomsFrom calls fn with the atoms of an open segment from the one that holds sequence from on, until fn returns false.

@@ -46,6 +46,10 @@ func (s *Store) openState() error {
 	if v, ok := found[string(bucketStore)][string(keySchema)]; ok && len(v) == 16 && uint64Of(v[:8]) > schemaVersion && uint64Of(v[:8]) == ^uint64Of(v[8:]) {
 		return fmt.Errorf("%w: schema %d", ErrNewerSchema, uint64Of(v[:8]))
 	}
+	maps.DeleteFunc(found[string(bucketSeries)], func(_ string, v []byte) bool {
+		_, ok := decodeSeries(v)
+		return !ok // segments have it too
+	})
 	if !whole {
 		// The log is applied again from its start, onto nothing that has seen a part of it.
 		delete(found[string(bucketStore)], string(keyApplied))

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/bits"
 	"os"
 	"path/filepath"
 	"slices"
@@ -228,29 +229,43 @@ func (s *Store) openSegments() error {
 // takeSegments reads the heads of the segments found, rescues what can be read of damaged ones, and settles the epoch.
 func (s *Store) takeSegments(found []*segment, whole []record) error {
 	damage := make(map[*segment]error)
+	epochs := make(map[*segment]uint64)
+	votes := make(map[uint64]int)
 	for i, g := range found {
 		epoch, err := s.readSegment(g, i == len(found)-1)
-		if err == nil && s.epoch != 0 && epoch != s.epoch {
-			s.putAside(g.path, fmt.Errorf("%w: epoch %d: the store has %d", errDamaged, epoch, s.epoch))
-			found[i] = nil
-			continue
-		}
 		if errors.Is(err, errDamaged) {
 			damage[g] = err
 			continue
 		} else if err != nil {
 			return fmt.Errorf("segment %s: %w", filepath.Base(g.path), err)
 		}
-		s.epoch = cmp.Or(s.epoch, epoch)
+		epochs[g] = epoch
+		votes[epoch]++
 	}
-	found = slices.DeleteFunc(found, func(g *segment) bool { return g == nil })
 	for _, r := range whole {
-		s.epoch = cmp.Or(s.epoch, r.epoch)
+		votes[r.epoch] += 1 << 20 // it has a checksum
 	}
+	s.settleEpoch(votes)
+	found = slices.DeleteFunc(found, func(g *segment) bool {
+		epoch, read := epochs[g]
+		switch {
+		case !read || epoch == s.epoch:
+			return false
+		case sameEpoch(epoch, s.epoch):
+			damage[g] = fmt.Errorf("%w: epoch %d: the store has %d", errDamaged, epoch, s.epoch)
+			return false
+		}
+		s.putAside(g.path, fmt.Errorf("%w: epoch %d: the store has %d", errDamaged, epoch, s.epoch))
+		return true
+	})
 	for i, g := range found {
 		why, bad := damage[g]
 		if !bad {
-			if n := len(s.segments); n > 0 && s.segments[n-1].End >= g.End && g.End > g.first {
+			why = s.cutShort(g, found[i+1:], whole)
+			bad = why != nil
+		}
+		if !bad {
+			if n := len(s.segments); n > 0 && len(s.segments[n-1].Thinned) > 0 && s.segments[n-1].End >= g.End && g.End > g.first {
 				// It was thinned into the one before, and the power went before it was deleted.
 				if err := s.o.disk.remove(g.path); err != nil {
 					return err
@@ -283,6 +298,46 @@ func (s *Store) takeSegments(found []*segment, whole []record) error {
 	}
 	return nil
 }
+
+// cutShort reports whether g ends before what follows it begins, without a reason that is known: bbolt then shows an
+// earlier state of it, as when the newest meta page was lost, and salvage finds more.
+func (s *Store) cutShort(g *segment, later []*segment, whole []record) error {
+	next := s.next
+	known := s.gone()
+	for _, r := range s.acked {
+		known = known.add(r)
+	}
+	if len(later) > 0 {
+		next = later[0].first
+	} else {
+		for _, r := range whole {
+			if r.epoch == s.epoch {
+				known, next = known.add(Range{r.first, r.end()}), max(next, r.end())
+			}
+		}
+	}
+	if next <= g.End || known.contains(Range{g.End, next}) {
+		return nil
+	}
+	return fmt.Errorf("%w: it ends at sequence %d: want %d", errDamaged, g.End, next)
+}
+
+// settleEpoch takes the epoch that most files tell, unless state.db tells quite another.
+func (s *Store) settleEpoch(votes map[uint64]int) {
+	best := uint64(0)
+	for epoch, n := range votes {
+		if epoch != 0 && (best == 0 || n > votes[best] || n == votes[best] && epoch < best) {
+			best = epoch
+		}
+	}
+	if best != 0 && (s.epoch == 0 || sameEpoch(best, s.epoch)) {
+		s.dirty.head = s.dirty.head || best != s.epoch
+		s.epoch = best
+	}
+}
+
+// sameEpoch reports whether two epochs differ by damage at most: of two random ones about 31 bits differ.
+func sameEpoch(a, b uint64) bool { return a == 0 || b == 0 || bits.OnesCount64(a^b) <= 8 }
 
 func (s *Store) newEpoch() error {
 	var b [8]byte

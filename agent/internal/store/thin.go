@@ -245,10 +245,6 @@ func (s *Store) replaceThinned(g *segment, kept []rawAtom, days []DayLoss) error
 		before = s.segments[at-1]
 	}
 	s.mu.Unlock()
-	size := int64(8 * pageSize)
-	for _, a := range kept {
-		size += int64(len(a.value)) + 32
-	}
 	first := g.first
 	note := Lost{Range: Range{g.first, g.End}, Why: thinned, Days: days, At: meter.MillisOf(s.o.Now())}
 	for _, sp := range g.Series {
@@ -258,13 +254,17 @@ func (s *Store) replaceThinned(g *segment, kept []rawAtom, days []DayLoss) error
 		note.From, note.To = min(note.From, sp.From), max(note.To, sp.To)
 	}
 	notes := []Lost{note}
-	if before != nil && len(before.Thinned) > 0 && before.End == g.first && before.size+size < s.segmentSize {
+	if before != nil && len(before.Thinned) > 0 && before.End == g.first {
 		raw, err := s.rawAtoms(before)
 		if err != nil {
 			return err
 		}
-		kept, first = append(raw, kept...), before.first
-		notes = append(slices.Clone(before.Thinned), notes...)
+		if joined := append(raw, kept...); fileSize(joined) < s.segmentSize {
+			kept, first = joined, before.first
+			notes = append(slices.Clone(before.Thinned), notes...)
+		} else {
+			before = nil
+		}
 	} else {
 		before = nil
 	}
@@ -307,4 +307,13 @@ func (s *Store) noteThinned(l Lost) {
 	if len(s.thinned) > maxLost {
 		s.thinned = slices.Delete(s.thinned, 0, 1)
 	}
+}
+
+// fileSize is about what a segment of atoms takes.
+func fileSize(atoms []rawAtom) int64 {
+	size := int64(10 * pageSize)
+	for _, a := range atoms {
+		size += int64(len(a.value)) + elementSize + 8
+	}
+	return size + size/16
 }

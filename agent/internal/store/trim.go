@@ -109,12 +109,8 @@ func (s *Store) roomWith(grow int64) room {
 	if err != nil {
 		return enough // the write itself will tell
 	}
-	floor := s.o.MinFree
-	if floor == 0 {
-		floor = max(200<<20, total/10)
-	}
 	switch {
-	case free-grow >= floor:
+	case free-grow >= s.floor(total):
 		return enough
 	case bytes > s.o.MaxBytes/4:
 		return none

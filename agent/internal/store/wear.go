@@ -12,7 +12,6 @@ type wear struct {
 	hours   [24]int64
 	current int64 // the hour of the last note, since 1970
 
-	commits     int64   // appends that were committed
 	perCommit   float64 // bytes of one, a moving average
 	commitBytes [24]int64
 	intake      [24]int64 // bytes that the readings take once carried, by the hour
@@ -31,7 +30,6 @@ func (w *wear) noteCommit(now time.Time, n, size int64) {
 	w.note(now, n)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.commits++
 	w.commitBytes[w.current%24] += n
 	w.intake[w.current%24] += size
 	switch {
@@ -69,7 +67,7 @@ func (w *wear) rates(now time.Time) (all, appends, intake float64) {
 	w.turn(now)
 	covered := time.Duration(now.Unix()%3600)*time.Second + 23*time.Hour
 	if since := now.Sub(w.since); since < covered {
-		covered = max(since, time.Minute)
+		covered = max(since, 10*time.Minute) // what a start writes is not written every few seconds
 	}
 	scale := float64(24*time.Hour) / float64(covered)
 	for i := range w.hours {
