@@ -14,8 +14,10 @@
 // # Invariants
 //
 //   - Of the values of a register at one instant the one that arrived last is effective; the others are in table correction.
+//
 //   - Intervals, events and rollups are those that one fold over all effective readings derived so far gives, whatever
 //     the order of arrival, however it was cut into batches and steps.
+//
 //   - Chunks of a register do not overlap; no reading is in a chunk and in a batch at once.
 //
 //   - Every reading that came under a sequence is in one account of the ledger, by agent, epoch, point, register and UTC day;
