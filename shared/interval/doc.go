@@ -29,7 +29,8 @@
 //	                                                                     tenth of the old and could be used in that time;
 //	                                                                     else unknown: none
 //	spike       a rise by more than MaxWatts and a digit (where that     held until the next reading is known, then:
-//	            is unknown, 100 kW), as a word tear gives
+//	            is unknown, 50 MW), as a word tear gives; or at more
+//	            than 100 kW to where it was before a reset
 //	            … the next reading is believable without it              ignored
 //	  return    … as above
 //	  jump      … the next reading agrees with it, and the rise is at    counted, the interval is suspect
@@ -76,7 +77,7 @@
 // readings of one meter, each a believable rise on the one before, that from the second on rise by at least the largest
 // dip. Why this suffices: whatever the state was before the run, a held reading is decided by the run's second one, and
 // both outcomes end with the second one believed; a dip hides at most the largest dip, which the run passes; no
-// believable rise is ever held; the line that was left at a reset or a jump is forgotten after just such a run; and a counter that
+// believable rise is ever held; the line that was left at a reset or a jump is forgotten after just such a run; (for that, where MaxWatts is unknown, at no more than 1 MW) and a counter that
 // rises begins to stand still anew. So at its end the register equals the reading, nothing is held, and the past is
 // forgotten, but for the interval then open: the result is the same from the next boundary on. The run must also close
 // that interval before the late reading, because the late reading may decide a held one and so reach back.

@@ -86,6 +86,9 @@ func (f fold) steady(prev, n Sample) bool {
 	if n.Kind == meter.Counter && n.Value < prev.Value {
 		return false
 	}
+	if n.Kind == meter.Counter && f.o.MaxWatts == 0 && n.Value-prev.Value > f.mostEnergy(steadyWatts, prev.At, n.At)+smallestDip {
+		return false
+	}
 	return f.believable(n)
 }
 

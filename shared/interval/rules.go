@@ -10,8 +10,9 @@ import (
 const (
 	smallestDip     = 1_000_000     // 1 kWh, in mWh
 	smallestModulus = 1_000_000_000 // 1,000 kWh, in mWh: fewer digits are not worth guessing
-	resetWatts      = 100_000       // where MaxWatts is unknown: a faster rise waits for the next reading
+	resetWatts      = 100_000       // where MaxWatts is unknown: what can be used after a reset or an exchange
 	mostWatts       = 50_000_000    // where MaxWatts is unknown: a faster rise is not energy
+	steadyWatts     = 1_000_000     // where MaxWatts is unknown: a faster rise is no sign that all is well again
 	mostTimes       = 10            // where it is known: a rise faster by this factor is not energy
 	thousand        = 1000
 )
@@ -39,12 +40,21 @@ func (f fold) differs(n Sample) bool {
 	return n.Value < f.register || n.Value-f.register > f.mostEnergy(f.limit(), f.last.At, n.At)
 }
 
-// limit returns what is believed without asking.
+// limit returns the power that is believed behind a counter that begins anew, or goes on where it once was.
 func (f fold) limit() float64 {
 	if f.o.MaxWatts > 0 {
 		return f.o.MaxWatts
 	}
 	return resetWatts
+}
+
+// riseLimit returns the power that is believed behind a rise without asking the next reading. Where MaxWatts is unknown, it
+// is that of the largest connections: a school takes hundreds of kilowatts, and nobody said that it may not.
+func (f fold) riseLimit() float64 {
+	if f.o.MaxWatts > 0 {
+		return f.o.MaxWatts
+	}
+	return mostWatts
 }
 
 // fits reports whether a counter that stood at value at an instant can show v at another, give or take a digit.
@@ -59,7 +69,11 @@ func (f fold) believable(n Sample) bool {
 	}
 	switch {
 	case n.Kind == meter.Counter:
-		return n.Value-f.register <= f.mostEnergy(f.limit(), f.last.At, n.At)+smallestDip
+		rise := n.Value - f.register
+		if rise > f.mostEnergy(f.limit(), f.last.At, n.At)+smallestDip && f.returned(n) {
+			return false // perhaps no use at all, but the way back from a reset
+		}
+		return rise <= f.mostEnergy(f.riseLimit(), f.last.At, n.At)+smallestDip
 	case f.o.MaxWatts == 0:
 		return true
 	}
@@ -69,6 +83,11 @@ func (f fold) believable(n Sample) bool {
 	default:
 		return float64(n.Value) <= f.o.MaxWatts*1000
 	}
+}
+
+// returned reports whether n is where the register would be had it not left its line at a reset or a jump.
+func (f fold) returned(n Sample) bool {
+	return f.left && n.At-f.oldAt <= meter.Millis(returns.Milliseconds()) && f.fits(f.old, f.oldAt, n.Value, n.At)
 }
 
 // mostEnergy returns the energy that watts give between two instants, mWh.
@@ -146,7 +165,7 @@ func (f fold) still(n Sample) {
 // confirmed decides what a value of a counter means that could not be believed by itself, and was held until the next
 // reading agreed with it.
 func (f fold) confirmed(n Sample, sp *span) (energy int64, restart, leave bool) {
-	if f.left && n.At-f.oldAt <= meter.Millis(returns.Milliseconds()) && f.fits(f.old, f.oldAt, n.Value, n.At) {
+	if f.returned(n) {
 		energy = max(0, n.Value-f.old-f.since)
 		f.tell(Return, n, energy)
 		f.forget()
