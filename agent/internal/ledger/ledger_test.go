@@ -38,7 +38,6 @@ type site struct {
 	epoch    uint64
 	received []store.Range // of the hub
 	hub      map[ledger.Key]uint64
-	dupes    uint64
 	messages uint64
 	copies   int
 
