@@ -1,6 +1,7 @@
 package store
 
 import (
+	"os"
 	"testing"
 
 	"go.etcd.io/bbolt"
@@ -33,4 +34,16 @@ func SchemaForTest(t testing.TB, path string) (version uint64) {
 		t.Fatal(err)
 	}
 	return version
+}
+
+// QuickDir returns a directory in memory where the system has one, for tests that sync thousands of times and do not depend
+// on what syncing does.
+func QuickDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "store")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
 }

@@ -292,7 +292,7 @@ func TestPowerCuts(t *testing.T) {
 			recorded := o
 			recorded.disk = r.disk()
 			var promises []promised
-			dir := t.TempDir()
+			dir := QuickDir(t)
 			for range 3 { // closed properly twice, and at last not at all
 				s, err := Open(dir, recorded)
 				if err != nil {
@@ -306,7 +306,7 @@ func TestPowerCuts(t *testing.T) {
 			}
 			for round := range *powerCuts {
 				n := random.IntN(len(r.ops) + 1)
-				cut, err := os.MkdirTemp(t.TempDir(), "cut")
+				cut, err := os.MkdirTemp(QuickDir(t), "cut")
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -323,7 +323,7 @@ func TestPowerCuts(t *testing.T) {
 }
 
 // powerCuts is how many power cuts are tried of each kind of store; a campaign by hand asks for thousands.
-var powerCuts = flag.Int("powercuts", 40, "power cuts to try")
+var powerCuts = flag.Int("powercuts", 15, "power cuts to try")
 
 func last(ops []operation) operation {
 	if len(ops) == 0 {
@@ -490,7 +490,7 @@ func TestFailingDisk(t *testing.T) {
 			}
 			return os.Rename(from, to)
 		}
-		dir := t.TempDir()
+		dir := QuickDir(t)
 		s, err := Open(dir, o)
 		if err != nil {
 			t.Fatal(err)

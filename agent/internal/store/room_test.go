@@ -17,7 +17,7 @@ func TestFloorOfFreeSpace(t *testing.T) {
 	free := int64(1 << 30)
 	o := Options{MaxBytes: 2 << 20, MinFree: 100 << 20, Thin: everyTenth, disk: realDisk(), Now: func() time.Time { return time.Unix(1e9, 0) }}
 	o.disk.free = func(string) (int64, int64, error) { return free, 4 << 30, nil }
-	s, err := Open(t.TempDir(), o)
+	s, err := Open(QuickDir(t), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +90,7 @@ func TestFlashOfADay(t *testing.T) {
 		t.Skip("8,640 synced commits")
 	}
 	now := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
-	s, err := Open(t.TempDir(), Options{MinFree: -1, CommitWindow: 10 * time.Second, FlashBudget: 30_000_000, Now: func() time.Time { return now }})
+	s, err := Open(QuickDir(t), Options{MinFree: -1, CommitWindow: 10 * time.Second, FlashBudget: 30_000_000, Now: func() time.Time { return now }})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -101,7 +101,7 @@ func TestSalvage(t *testing.T) {
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
 	o := Options{MaxBytes: 1 << 20, MinFree: -1, Now: func() time.Time { return time.Unix(1e9, 0) }}
-	whole := t.TempDir()
+	whole := QuickDir(t)
 	s, err := Open(whole, o)
 	if err != nil {
 		t.Fatal(err)
@@ -124,7 +124,7 @@ func TestSalvage(t *testing.T) {
 	next := s.Next()
 	files, _ := filepath.Glob(filepath.Join(whole, "readings-*.db"))
 	for round := range 60 {
-		dir := filepath.Join(t.TempDir(), "store")
+		dir := filepath.Join(QuickDir(t), "store")
 		if err := os.CopyFS(dir, os.DirFS(whole)); err != nil {
 			t.Fatal(err)
 		}
@@ -211,7 +211,7 @@ func TestSalvageState(t *testing.T) {
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
 	o := Options{MaxBytes: 1 << 20, MinFree: -1, Now: func() time.Time { return time.Unix(1e9, 0) }, Keep: func(k []byte) bool { return k[0] == 'i' }}
-	whole := t.TempDir()
+	whole := QuickDir(t)
 	s, err := Open(whole, o)
 	if err != nil {
 		t.Fatal(err)
@@ -236,7 +236,7 @@ func TestSalvageState(t *testing.T) {
 	}
 	kept, started := 0, 0
 	for round := range 40 {
-		dir := filepath.Join(t.TempDir(), "store")
+		dir := filepath.Join(QuickDir(t), "store")
 		if err := os.CopyFS(dir, os.DirFS(whole)); err != nil {
 			t.Fatal(err)
 		}

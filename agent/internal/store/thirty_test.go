@@ -42,7 +42,7 @@ func TestThirtyDaysOffline(t *testing.T) {
 	random := rand.New(rand.NewPCG(seed, 0))
 	now := noon
 	const points, most = 2, 1700 << 10 // some days of readings every five seconds
-	s := open(t, t.TempDir(), store.Options{MaxBytes: most, MinFree: -1, Thin: spare, Now: func() time.Time { return now }})
+	s := open(t, store.QuickDir(t), store.Options{MaxBytes: most, MinFree: -1, Thin: spare, Now: func() time.Time { return now }})
 	var ids []meter.SeriesID
 	value := make([]int64, points)
 	for p := range points {
