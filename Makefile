@@ -30,7 +30,7 @@ setup: ## install what the tests and the demo need of the system (Debian package
 build: ## build the three programs and the demo into bin/
 	@mkdir -p $(BIN)
 	@[ -x $(BIN)/fluxora-demo ] || echo "building the programs; the first time this takes a minute or two"
-	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ $(addprefix ./,$(PROGRAMS)) ./deploy/e2e/cmd/fluxora-demo ./deploy/e2e/cmd/fluxora-bench
+	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ $(addprefix ./,$(PROGRAMS)) ./deploy/e2e/cmd/fluxora-demo ./deploy/e2e/cmd/fluxora-bench ./deploy/e2e/cmd/fluxora-chaos
 
 .PHONY: demo
 demo: setup build ## run the whole path on real meters: broker, hub, three sites; Ctrl-C ends it
@@ -59,6 +59,12 @@ lint: $(TOOLS)/gofumpt $(TOOLS)/staticcheck ## gofumpt, go vet, staticcheck, she
 	go vet work
 	@for m in $(MODULES); do echo "staticcheck $$m"; (cd $$m && $(TOOLS)/staticcheck ./...) || exit 1; done
 	@if command -v shellcheck >/dev/null; then shellcheck deploy/*.sh .ci/run; else echo "shellcheck is not installed: shell scripts not checked"; fi
+
+SEED   ?= 1
+ROUNDS ?= 20
+.PHONY: chaos
+chaos: setup build ## a fault campaign with the real programs: SEED=1 ROUNDS=20; prints one line of totals
+	@$(BIN)/fluxora-chaos --seed $(SEED) --rounds $(ROUNDS) $(CHAOS_FLAGS)
 
 FUZZTIME ?= 20s
 .PHONY: fuzz

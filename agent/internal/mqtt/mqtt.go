@@ -180,7 +180,7 @@ func (c *Client) connect(ctx context.Context) error {
 	}
 	err := c.subscribe(ctx)
 	if err == nil && c.o.WillTopic != "" {
-		err = wait(ctx, c.paho.Publish(c.o.WillTopic, 1, true, c.o.Status(true)), 10*time.Second)
+		err = c.send(ctx, c.o.WillTopic, c.o.Status(true), true, 10*time.Second)
 	}
 	if err != nil {
 		c.paho.Disconnect(0)
@@ -253,10 +253,25 @@ func (c *Client) Publish(ctx context.Context, topic string, payload []byte, reta
 	case <-c.done:
 		return fmt.Errorf("publish %s: %w", topic, ErrStopped)
 	}
-	if err := wait(ctx, c.paho.Publish(topic, 1, retained, payload), 30*time.Second); err != nil {
+	if err := c.send(ctx, topic, payload, retained, 30*time.Second); err != nil {
 		return fmt.Errorf("publish %s: %w", topic, err)
 	}
 	return nil
+}
+
+// send publishes and waits for the broker's ack, at most as long as told. paho's Publish itself blocks, for up to its write
+// timeout, while a broker that has stopped reading fills the connection; so it is not called on the caller's time.
+func (c *Client) send(ctx context.Context, topic string, payload []byte, retained bool, most time.Duration) error {
+	published := make(chan paho.Token, 1)
+	go func() { published <- c.paho.Publish(topic, 1, retained, payload) }()
+	ctx, cancel := context.WithTimeoutCause(ctx, most, errSlow)
+	defer cancel()
+	select {
+	case t := <-published:
+		return wait(ctx, t, most)
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // ErrStopped says that the client was stopped.
@@ -285,7 +300,7 @@ func (c *Client) Stop(ctx context.Context) {
 		return
 	}
 	if c.o.WillTopic != "" && c.Stats().Connected {
-		if err := wait(ctx, c.paho.Publish(c.o.WillTopic, 1, true, c.o.Status(false)), 2*time.Second); err != nil {
+		if err := c.send(ctx, c.o.WillTopic, c.o.Status(false), true, 2*time.Second); err != nil {
 			c.o.Log.Warn("could not say offline", "error", err)
 		}
 	}
