@@ -483,6 +483,12 @@ func (s *Store) newSegment(first uint64) error {
 		return err
 	}
 	s.mu.Lock()
+	// One that was empty had the same name, and its file is gone.
+	for i := len(s.segments) - 1; i >= 0; i-- {
+		if s.segments[i].path == g.path {
+			s.remove(s.segments[i])
+		}
+	}
 	s.segments = append(s.segments, g)
 	s.mu.Unlock()
 	return nil
