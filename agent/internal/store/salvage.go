@@ -97,6 +97,21 @@ func leaf(b []byte, count int, fn func(flags uint32, key, value []byte)) (sound 
 	return sound
 }
 
+// fills reports whether the elements of the leaf page b are as many, and reach over as many pages, as its head says: bbolt
+// writes keys and values right behind the elements, without holes. A head that lies would hide elements or whole pages.
+func fills(b []byte, count int, overflow uint64) bool {
+	if count == 0 {
+		return overflow == 0
+	}
+	if len(b) < pageHead+count*elementSize || int(binary.LittleEndian.Uint32(b[pageHead+4:])) != count*elementSize {
+		return false
+	}
+	at := pageHead + (count-1)*elementSize // the last element, whose value ends the page
+	e := b[at:]
+	end := uint64(at) + uint64(binary.LittleEndian.Uint32(e[4:])) + uint64(binary.LittleEndian.Uint32(e[8:])) + uint64(binary.LittleEndian.Uint32(e[12:]))
+	return end <= uint64(len(b)) && (overflow == end/pageSize || overflow == (end-1)/pageSize)
+}
+
 // salvaged is what could be read of a damaged segment.
 type salvaged struct {
 	epoch  uint64 // 0 when it could not be read
@@ -186,7 +201,11 @@ func (p pages) salvagePage(id uint64, take func(flags uint32, key, value []byte)
 			if flags&1 != 0 { // a bucket: one that is small has its only page in its value
 				if len(value) >= bucketHead+pageHead && binary.LittleEndian.Uint64(value) == 0 {
 					in := value[bucketHead:]
-					good = leaf(in, int(binary.LittleEndian.Uint16(in[10:])), func(flags uint32, key, value []byte) {
+					count := int(binary.LittleEndian.Uint16(in[10:]))
+					if !fills(in, count, 0) {
+						good, count = false, (len(in)-pageHead)/elementSize
+					}
+					good = leaf(in, count, func(flags uint32, key, value []byte) {
 						// Of values that are no atoms nothing can be said, but an atom that fails is damage.
 						good = (take(flags, key, value) || len(key) != 8) && good
 					}) && good
@@ -203,7 +222,7 @@ func (p pages) salvagePage(id uint64, take func(flags uint32, key, value []byte)
 			if overflow > 0 {
 				b = p.page(id, overflow+1)
 			}
-			if uint64(len(b)) == (overflow+1)*pageSize && elements(b, count) {
+			if uint64(len(b)) == (overflow+1)*pageSize && fills(b, count, overflow) && elements(b, count) {
 				return overflow + 1, true
 			}
 		case flagBranch, flagFree:
