@@ -49,8 +49,8 @@ test: setup ## run all tests, with real Mosquitto and real Postgres
 	go test -count=1 -timeout 20m work
 
 .PHONY: race
-race: setup ## run all tests under the race detector
-	go test -race -count=1 -timeout 30m work
+race: setup ## run the tests under the race detector; the long numeric ones in their short form, the real programs not at all
+	go test -race -short -count=1 -timeout 30m work
 
 .PHONY: lint
 lint: $(TOOLS)/gofumpt $(TOOLS)/staticcheck ## gofumpt, go vet, staticcheck, shellcheck
