@@ -12,7 +12,7 @@
 //   - a reading of another quality than measured, with its neighbours, since quality goes into the interval;
 //   - a reading lower than the highest before it, or at an instant that was there before, with its neighbours, since the
 //     fold then looks at what comes before and after;
-//   - a rise that is faster than the point can carry, with its neighbours;
+//   - a rise that is faster than the point can carry (100 kW where that is unknown), with its neighbours;
 //   - the first and the last readings given, as what lies beyond is not known.
 //
 // What is left is folded as a check: unless it gives the same intervals and events as all of the readings, all stay.
@@ -41,6 +41,10 @@ func Spare(of meter.Series, rs []meter.Reading, o interval.Options) (stay []bool
 			stay[j] = true
 		}
 	}
+	carries := o.MaxWatts
+	if carries == 0 {
+		carries = 100_000 // above it the fold asks whether a counter is on its way back from a reset
+	}
 	keep(0, near-1)
 	keep(len(rs)-1, near-1)
 	highest := rs[0].Value
@@ -49,7 +53,7 @@ func Spare(of meter.Series, rs []meter.Reading, o interval.Options) (stay []bool
 		if before.At.Floor(o.Resolution) != r.At.Floor(o.Resolution) || r.At.Floor(o.Resolution) == r.At {
 			stay[i-1], stay[i] = true, true
 		}
-		fast := o.MaxWatts > 0 && float64(r.Value-before.Value) > o.MaxWatts*float64(r.At-before.At)/3600
+		fast := float64(r.Value-before.Value) > carries*float64(r.At-before.At)/3600
 		if r.Value < highest || r.At == before.At || r.Quality != meter.Measured || before.Quality != meter.Measured || fast {
 			keep(i, near)
 		}
