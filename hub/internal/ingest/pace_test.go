@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -126,11 +127,11 @@ func TestBacklogWaitsWhileDerivationLags(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		in := 0
+		var in atomic.Int64
 		for range 2 {
 			go func() {
 				if _, err := s.enter(t.Context(), false, nil, nil); err == nil {
-					in++
+					in.Add(1)
 				}
 			}()
 		}
@@ -146,8 +147,8 @@ func TestBacklogWaitsWhileDerivationLags(t *testing.T) {
 		}
 		fresh()
 		synctest.Wait()
-		if in != 0 {
-			t.Errorf("%d of the backlog are inside beside one: want none", in)
+		if in.Load() != 0 {
+			t.Errorf("%d of the backlog are inside beside one: want none", in.Load())
 		}
 		cancel()
 		close(away)
@@ -160,8 +161,8 @@ func TestBacklogWaitsWhileDerivationLags(t *testing.T) {
 		leave()
 		s.behind(0)
 		synctest.Wait()
-		if in != 2 || s.free != 2 {
-			t.Errorf("with derivation up to date %d of the backlog got in, %d places are free: want 2 and 2", in, s.free)
+		if in.Load() != 2 || s.free != 2 {
+			t.Errorf("with derivation up to date %d of the backlog got in, %d places are free: want 2 and 2", in.Load(), s.free)
 		}
 	})
 }

@@ -114,7 +114,7 @@ func (w world) ask(t testing.TB) uuid.UUID {
 // end waits for the end of a run and returns it with the stages that were seen.
 func (w world) end(t testing.TB, run uuid.UUID) (store.TrainingRun, []string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	var stages []string
 	r, err := w.Follow(ctx, w.org, run, 5*time.Millisecond, func(r store.TrainingRun) { stages = append(stages, r.Stage) })
