@@ -104,7 +104,7 @@ func New(o Options, handle func(Message)) *Client {
 	}
 	c := &Client{o: o, handle: handle, lost: make(chan error, 1), done: make(chan struct{}), connected: make(chan struct{})}
 	p := paho.NewClientOptions().AddBroker(o.URL).SetClientID(o.ClientID).SetUsername(o.Username).SetPassword(o.Password).
-		SetCleanSession(false).SetOrderMatters(true).SetAutoAckDisabled(true).
+		SetCleanSession(false).SetStore(&outbox{}).SetOrderMatters(true).SetAutoAckDisabled(true).
 		SetAutoReconnect(false).SetConnectRetry(false). // the loop below does both, with jitter
 		SetConnectTimeout(10 * time.Second).SetWriteTimeout(30 * time.Second).SetKeepAlive(30 * time.Second).
 		SetDefaultPublishHandler(func(_ paho.Client, m paho.Message) {
