@@ -5,7 +5,9 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"time"
 
 	"fluxora.dev/shared/feature"
@@ -64,14 +66,11 @@ func Encode(a *Artifact) ([]byte, error) {
 	}
 	at := len(w.b)
 	w.u32(0)
-	switch m := a.Model.(type) {
-	case *GBDT:
-		m.encode(w)
-	case *Seasonal:
-		m.encode(w)
-	default:
+	m, ok := a.Model.(encoder)
+	if !ok {
 		return nil, fmt.Errorf("encode artifact: no codec for %T", a.Model)
 	}
+	m.encode(w)
 	binary.LittleEndian.PutUint32(w.b[at:], uint32(len(w.b)-at-4))
 	n := len(w.b) - headerSize
 	if n > MaxSize {
@@ -155,14 +154,11 @@ func decodeBody(r *reader) (*Artifact, error) {
 	if n := r.count(); r.bad || n != r.left() {
 		return nil, fmt.Errorf("%w: %d bytes of model in %d", ErrDamaged, n, r.left())
 	}
-	switch a.Family {
-	case FamilyGBDT:
-		a.Model, err = decodeGBDT(r, f, a.Levels)
-	case FamilySeasonal:
-		a.Model, err = decodeSeasonal(r, f, a.Levels)
-	default:
-		return nil, fmt.Errorf("%w: family %.20q: want gbdt or seasonal", ErrVersion, a.Family)
+	decode, ok := decoders()[a.Family]
+	if !ok {
+		return nil, fmt.Errorf("%w: family %.20q: this build reads %v", ErrVersion, a.Family, slices.Sorted(maps.Keys(decoders())))
 	}
+	a.Model, err = decode(r, f, a.Levels)
 	if err == nil && (r.bad || r.left() != 0) {
 		err = fmt.Errorf("family %s: %d bytes left over", a.Family, r.left())
 	}

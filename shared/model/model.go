@@ -20,12 +20,6 @@ type Model interface {
 	Predict(rows []float32, n int, out []float64)
 }
 
-// The families.
-const (
-	FamilyGBDT     = "gbdt"     // gradient-boosted trees on an anchor, with calibrated spread
-	FamilySeasonal = "seasonal" // a mean of the same hour in earlier weeks, with calibrated quantiles
-)
-
 // Artifact is a fitted model with all that is needed to use it and to know where it came from.
 type Artifact struct {
 	ID          string // names the version; Decode sets it from the digest, a registry may set its own. Not encoded.

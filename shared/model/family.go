@@ -1,0 +1,18 @@
+package model
+
+// The families.
+const (
+	FamilyGBDT     = "gbdt"     // gradient-boosted trees on an anchor, with calibrated spread
+	FamilySeasonal = "seasonal" // a mean of the same hour in earlier weeks, with calibrated quantiles
+)
+
+// decoder reads what encode of a family has written, for rows of so many features.
+type decoder func(r *reader, features int, levels []float64) (Model, error)
+
+// encoder is what the models of all families have beside Model's methods.
+type encoder interface{ encode(w *writer) }
+
+// decoders lists the families that this build reads.
+func decoders() map[string]decoder {
+	return map[string]decoder{FamilyGBDT: decodeGBDT, FamilySeasonal: decodeSeasonal}
+}
