@@ -5,7 +5,7 @@
 //
 // Invariants, each kept by a test:
 //   - Predict allocates nothing, may be called by many goroutines, and gives the same bits on every architecture: only
-//     comparisons, additions, unfused products and sorting networks of fixed order are used.
+//     comparisons, additions, divisions, square roots and unfused products of fixed order are used.
 //   - The levels of a row never cross.
 //   - Encode is canonical: Decode followed by Encode gives the same bytes.
 //
@@ -23,7 +23,7 @@
 //
 // Body:
 //
-//	2+k     family: "gbdt" or "seasonal"
+//	2+k     family: "gbdt", "seasonal" or "lstm"
 //	4+k     feature spec in text form (package feature)
 //	32      SHA-256 of that text
 //	1+8L    count L of levels (1–99), each a float64, ascending in (0,1)
@@ -33,7 +33,7 @@
 //	2       count of self-test vectors (at most 64), each F float32 (a row) and L float64 (what Predict must give)
 //	4+k     the family's own bytes, below
 //
-// Bands, used by both families (horizon bands with calibrated quantiles):
+// Bands, used by all families (horizon bands with calibrated quantiles):
 //
 //	2       column of the feature "lead" (hours)
 //	1       count B of bands, 1–32
@@ -63,4 +63,21 @@
 //
 //	bands
 //	1       count of columns (1–16), each 2 bytes
+//
+// Family lstm: value(level) = anchor(row) + max(spread(row), least spread) · fan(level); the fan is the network's output
+// for the middle level plus z, and, away from it, each level's squareplus(output) times the difference of z further
+//
+//	bands
+//	anchor
+//	spread, an anchor
+//	8       least spread, float64
+//	2+2k    count of hours read (1–1344) and their columns, oldest first
+//	4, 4    mean and gain of the past, float32: what is read is (value - mean) · gain, within ±8, 0 when missing
+//	1, 1, 1 patch (hours a step), cells (at most 64), hidden units (at most 128)
+//	2       count of inputs (at most 512), each 2 bytes column and float32 mean and gain, read likewise
+//	1       count of tables (at most 8), each 2 bytes column and 2 bytes count of values
+//	4+4k    weights, float32: of the memory's gates (input, forget, candidate, output, a row for each cell) for the patch
+//	        and the share of it that is known, for its state, and biases; of the first hidden layer for the state, for
+//	        the inputs, for the tables (a row for each value) and biases; of the second, and biases; of the outputs, a row
+//	        for each level, and biases
 package model

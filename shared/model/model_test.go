@@ -36,9 +36,12 @@ func made(t testing.TB, family string, seed uint64) *model.Artifact {
 		TrainedFrom: 1_600_000_000_000, TrainedTo: 1_700_000_000_000, Points: 7, Rows: 12345,
 	}
 	var err error
-	if family == model.FamilyGBDT {
+	switch family {
+	case model.FamilyLSTM:
+		return madeLSTM(t, seed)
+	case model.FamilyGBDT:
 		a.Model, err = model.NewGBDT(spec.Len(), bands, anchor(rng, bands, 1, 9, 17), ensemble(rng, spec.Len(), 40, 0), anchor(rng, bands, 18, 20), 0.01)
-	} else {
+	default:
 		a.Model, err = model.NewSeasonal(spec.Len(), bands, []int{spec.Column("weeks mean 4"), spec.Column("days mean 7")})
 	}
 	if err != nil {
@@ -89,7 +92,7 @@ func someRows(rng *rand.Rand, features, n int) []float32 {
 	return rows
 }
 
-var families = []string{model.FamilyGBDT, model.FamilySeasonal}
+var families = []string{model.FamilyGBDT, model.FamilySeasonal, model.FamilyLSTM}
 
 func encode(t testing.TB, a *model.Artifact) []byte {
 	t.Helper()
@@ -416,6 +419,10 @@ func small(t testing.TB, family, text string) *model.Artifact {
 		e.Trees[0] = model.Tree{{Feature: 1, Left: 1, Value: 1}, {Feature: model.Leaf, Value: 1}, {Feature: model.Leaf, Value: 2}}
 		line := model.Anchor{Base: []int{1}, Terms: []int{0}, Weights: []float64{0.5, -0.5}}
 		a.Model, err = model.NewGBDT(spec.Len(), bands, line, e, line, 0.1)
+	}
+	if family == model.FamilyLSTM {
+		net := network(rand.New(rand.NewPCG(1, 1)), 2, []int{1, 0}, 1, 2)
+		a.Model, err = model.NewLSTM(spec.Len(), bands, model.Anchor{Base: []int{1}}, model.Anchor{}, 0.1, net)
 	}
 	if err != nil {
 		t.Fatal(err)
