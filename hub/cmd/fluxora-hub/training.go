@@ -37,20 +37,6 @@ func (c trainCmd) Run(i *invocation) error {
 	})
 }
 
-type backtestCmd struct {
-	Resolution time.Duration `help:"Resolution of the model; that of site.resolution without it."`
-}
-
-func (c backtestCmd) Run(i *invocation) error {
-	return i.admin(func(a *app.Admin) error {
-		s, table, err := a.Backtest(i.ctx, resolutionOr(c.Resolution, i))
-		if err != nil {
-			return err
-		}
-		return i.print(s, func(w io.Writer) { fmt.Fprint(w, table) })
-	})
-}
-
 type rollBackCmd struct {
 	Resolution time.Duration `help:"Resolution of the model; that of site.resolution without it."`
 	Reason     string        `default:"rolled back by hand" help:"Kept with the model that is retired."`

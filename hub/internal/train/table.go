@@ -29,6 +29,11 @@ type table struct {
 	target     []float64 // in scales
 	fit, held  []int32   // rows to learn from, rows to calibrate on; no target of fit lies past the start of held
 	cut        meter.Millis
+	from, to   meter.Millis // of the histories that fit and held are from
+	skipped    int          // points without a single row
+	origin     []meter.Millis
+	end        []meter.Millis // of the target's interval, by row
+	point      []int32        // number of the point in the dataset, by row
 }
 
 func (t *table) len() int { return len(t.target) }
@@ -59,11 +64,7 @@ func newTable(ctx context.Context, d Dataset, p Params) (*table, error) {
 		}
 		total += pt.History.End().Sub(pt.History.Start)
 	}
-	horizon := int(p.Horizon / t.resolution)
-	share := min(stepShare, 24/float64(horizon)) // fine resolutions give no more rows than hours do
-	origins := max(1, int(float64(p.MaxRows)/(share*float64(horizon))))
-	stride := max(originStride, total/time.Duration(origins))
-	stride -= stride % t.resolution
+	o := originsFor(p, t.resolution, total)
 
 	parts := make([]part, len(d.Points))
 	jobs := make(chan int)
@@ -72,7 +73,7 @@ func newTable(ctx context.Context, d Dataset, p Params) (*table, error) {
 		wg.Go(func() {
 			b := feature.NewBuilder(p.Spec)
 			for i := range jobs {
-				parts[i] = rowsOf(b, d.Points[i].History, stride, horizon, share, p.Seed+uint64(i), t.width)
+				parts[i] = rowsOf(b, d.Points[i].History, o, p.Seed+uint64(i), t.width)
 			}
 		})
 	}
@@ -88,8 +89,7 @@ func newTable(ctx context.Context, d Dataset, p Params) (*table, error) {
 		return nil, context.Cause(ctx)
 	}
 
-	from, to := d.Range()
-	t.cut = to.Add(-min(p.HoldOut, to.Sub(from)/4))
+	t.from, t.to = d.Range()
 	n := 0
 	for _, pt := range parts {
 		n += len(pt.target)
@@ -99,30 +99,45 @@ func newTable(ctx context.Context, d Dataset, p Params) (*table, error) {
 		if len(pt.target) > 0 {
 			t.points++
 		}
-		for r, o := range pt.origin {
-			switch at := int32(len(t.target) + r); {
-			case o >= t.cut:
-				t.held = append(t.held, at)
-			case pt.end[r] <= t.cut:
-				t.fit = append(t.fit, at)
-			}
+		for range pt.target {
+			t.point = append(t.point, int32(i))
 		}
 		t.rows, t.target = append(t.rows, pt.rows...), append(t.target, pt.target...)
+		t.origin, t.end = append(t.origin, pt.origin...), append(t.end, pt.end...)
 		parts[i] = part{}
 	}
-	if len(t.fit) < leastRows || len(t.held) < leastRows/3 {
-		return nil, fmt.Errorf("%w: %d rows to fit and %d to calibrate on, want %d and %d", ErrTooLittle, len(t.fit), len(t.held), leastRows, leastRows/3)
+	t.skipped = len(d.Points) - t.points
+	return t.before(t.to, p)
+}
+
+// before returns the table of what was known at an instant: the rows are shared, those that end later are neither in fit nor
+// in held.
+func (t *table) before(to meter.Millis, p Params) (*table, error) {
+	v := *t
+	v.to = to
+	v.cut = to.Add(-min(p.HoldOut, to.Sub(t.from)/4))
+	v.fit, v.held = nil, nil
+	for r, end := range t.end {
+		switch {
+		case end > to:
+		case t.origin[r] >= v.cut:
+			v.held = append(v.held, int32(r))
+		case end <= v.cut:
+			v.fit = append(v.fit, int32(r))
+		}
 	}
-	return t, nil
+	if len(v.fit) < leastRows || len(v.held) < leastRows/3 {
+		return nil, fmt.Errorf("%w: %d rows to fit and %d to calibrate on, want %d and %d", ErrTooLittle, len(v.fit), len(v.held), leastRows, leastRows/3)
+	}
+	return &v, nil
 }
 
 // rowsOf computes the rows of one point. Its random draws depend on the seed alone.
-func rowsOf(b *feature.Builder, h feature.History, stride time.Duration, horizon int, share float64, seed uint64, width int) part {
+func rowsOf(b *feature.Builder, h feature.History, o origins, seed uint64, width int) part {
 	var out part
 	rng := rand.New(rand.NewPCG(seed, 0x7461626c65))
 	day := int(24 * time.Hour / h.Resolution)
-	phase := time.Duration(rng.IntN(int(stride/h.Resolution))) * h.Resolution
-	for origin := h.Start.Add(24*time.Hour + phase); origin < h.End(); origin = origin.Add(stride) {
+	for _, origin := range o.of(h, rng) {
 		seen := h
 		if rng.IntN(coldShare) == 0 {
 			seen = h.Since(origin.Add(-time.Duration(1+rng.IntN(27)) * 24 * time.Hour))
@@ -130,8 +145,8 @@ func rowsOf(b *feature.Builder, h feature.History, stride time.Duration, horizon
 		if b.Reset(seen, origin) != nil || b.Known() < day {
 			continue
 		}
-		for step := 1; step <= horizon; step++ {
-			if rng.Float64() >= share {
+		for step := 1; step <= o.horizon; step++ {
+			if o.steps < 1 && rng.Float64() >= o.steps {
 				continue
 			}
 			y := b.Target(step)

@@ -64,15 +64,16 @@ func (d Dataset) Range() (from, to meter.Millis) {
 
 // Params are the settings of a fit. The zero value of each means its default.
 type Params struct {
-	Family  string        // model.FamilyGBDT
-	Spec    feature.Spec  // feature.Default()
-	Levels  []float64     // forecast.DefaultLevels()
-	Horizon time.Duration // 48 h
-	HoldOut time.Duration // latest part of the history that quantiles are calibrated on: 28 days, a quarter at most
-	MaxRows int           // 150,000
-	Seed    uint64        // 1
-	Threads int           // the number of processors
-	Trees   gbdt.Params   // Trees()
+	Family  string          // model.FamilyGBDT
+	Spec    feature.Spec    // feature.Default()
+	Levels  []float64       // forecast.DefaultLevels()
+	Horizon time.Duration   // 48 h
+	HoldOut time.Duration   // latest part of the history that quantiles are calibrated on: 28 days, a quarter at most
+	Daily   []time.Duration // times of the day (UTC) that forecasts will be made at; nil: any hour, and rows of a few
+	MaxRows int             // 150,000
+	Seed    uint64          // 1
+	Threads int             // the number of processors
+	Trees   gbdt.Params     // Trees()
 }
 
 // withDefaults fills in what is zero.
@@ -162,14 +163,12 @@ func fitters() map[string]fitter {
 
 // Fit fits a model of the family p names. The error wraps ErrTooLittle when there is too little history.
 func Fit(ctx context.Context, d Dataset, p Params, tell Progress) (*model.Artifact, Report, error) {
-	began := time.Now()
 	p = p.withDefaults()
 	r := Report{Family: p.Family}
 	if err := p.check(); err != nil {
 		return nil, r, fmt.Errorf("train: %w", err)
 	}
-	fit, ok := fitters()[p.Family]
-	if !ok {
+	if fitters()[p.Family] == nil {
 		return nil, r, fmt.Errorf("train: family %q: want %s or %s", p.Family, model.FamilyGBDT, model.FamilySeasonal)
 	}
 	tell.tell("rows", 0)
@@ -177,15 +176,5 @@ func Fit(ctx context.Context, d Dataset, p Params, tell Progress) (*model.Artifa
 	if err != nil {
 		return nil, r, fmt.Errorf("train: %w", err)
 	}
-	r.Points, r.Rows, r.HeldRows, r.Skipped = t.points, t.len(), len(t.held), len(d.Points)-t.points
-	m, err := fit(ctx, t, p, tell, &r)
-	if err != nil {
-		return nil, r, fmt.Errorf("train %s: %w", p.Family, err)
-	}
-	a := &model.Artifact{Family: p.Family, Spec: p.Spec, Levels: p.Levels, Resolution: t.resolution, Horizon: p.Horizon, Points: t.points, Rows: t.len(), Model: m}
-	a.TrainedFrom, a.TrainedTo = d.Range()
-	a.AddVectors(t.rows, t.len(), 32)
-	tell.tell("done", 1)
-	r.ElapsedMs = time.Since(began).Milliseconds()
-	return a, r, nil
+	return fitOn(ctx, t, p, tell)
 }

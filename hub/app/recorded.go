@@ -1,0 +1,69 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"fluxora.dev/hub/internal/backtest"
+	"fluxora.dev/hub/internal/recording"
+	"fluxora.dev/hub/internal/train"
+)
+
+// RecordedBacktest says what of a recording is forecast, and by what. It needs no database.
+type RecordedBacktest struct {
+	Readings string // files, as package recording reads them
+	Meters   string
+	Weather  string
+	Zone     string        // as Europe/Oslo
+	Country  string        // as NO
+	Weeks    int           // scored, of each meter
+	Origin   int           // hour (UTC) that is forecast from; negative: when a day begins by the zone's standard time
+	Models   []string      // nil: all
+	Seen     time.Duration // how much of its history a meter shows at an origin; 0: all
+	Rows     int           // that a fit learns from at most; 0: the default
+	Threads  int           // 0: as many as processors
+	Tell     func(string)
+}
+
+// RecordedReport is what a backtest of a recording found.
+type RecordedReport = backtest.RecordedReport
+
+// BacktestRecorded runs the day-ahead protocol on files.
+func BacktestRecorded(ctx context.Context, o RecordedBacktest) (RecordedReport, error) {
+	zone, err := time.LoadLocation(o.Zone)
+	if err != nil || o.Zone == "" || o.Zone == "Local" {
+		return RecordedReport{}, fmt.Errorf("zone %q: want a name of the tz database, as Europe/Oslo", o.Zone)
+	}
+	if o.Weeks < 1 || o.Weeks > 52 {
+		return RecordedReport{}, fmt.Errorf("weeks %d: want 1 to 52", o.Weeks)
+	}
+	if o.Origin > 23 {
+		return RecordedReport{}, fmt.Errorf("hour of origin %d: want 0 to 23", o.Origin)
+	}
+	d, notes, err := recording.Read(recording.Files{Readings: o.Readings, Meters: o.Meters, Weather: o.Weather, Zone: zone, Country: strings.ToUpper(o.Country)})
+	if err != nil {
+		return RecordedReport{}, err
+	}
+	if o.Tell != nil {
+		o.Tell(fmt.Sprintf("%d meters, %d rows of %s, %d without a value, %d repeated", len(d.Points), notes.Rows, notes.Resolution, notes.Missing, notes.Repeated))
+		if len(notes.Left) > 0 {
+			o.Tell("without a single value: " + strings.Join(notes.Left, ", "))
+		}
+	}
+	_, end := d.Range()
+	at := backtest.OriginOf(zone, end.Time().Year())
+	if o.Origin >= 0 {
+		at = time.Duration(o.Origin) * time.Hour
+	}
+	r, err := backtest.Recorded{
+		DayAhead: backtest.DayAhead{Days: 7 * o.Weeks, At: at, Seen: o.Seen},
+		Models:   o.Models, Params: train.Params{MaxRows: o.Rows, Threads: o.Threads}, Tell: o.Tell,
+	}.Run(ctx, d)
+	if errors.Is(err, train.ErrTooLittle) {
+		return r, fmt.Errorf("%w; the baselines alone need less: --models %s,%s", err, backtest.Naive, backtest.FourWeek)
+	}
+	return r, err
+}

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"time"
+
+	"fluxora.dev/hub/app"
+)
+
+// backtestCmd measures the active model of the database, or with --readings every family on files, without a database.
+type backtestCmd struct {
+	Resolution time.Duration `help:"Resolution of the model; that of site.resolution without it."`
+
+	Readings string        `placeholder:"FILE" help:"Measure on files instead of the database: meter_id, timestamp and kwh, wh or power_w (CSV, CSV.gz)."`
+	Meters   string        `placeholder:"FILE" help:"Facts of the meters: meter_id, and what is known of category, floor_area_m2, weather_id, …"`
+	Weather  string        `placeholder:"FILE" help:"Weather: weather_id, timestamp, temp_c, ghi_w_m2."`
+	Zone     string        `placeholder:"ZONE" help:"Time zone of the meters, as Europe/Oslo."`
+	Country  string        `placeholder:"CODE" help:"Country of the meters, for public holidays, as NO or DE-BY."`
+	Protocol string        `default:"dayahead" enum:"dayahead" help:"What is forecast: dayahead, 24 hours from one origin a day over the last weeks of each meter."`
+	Weeks    int           `default:"8" help:"Weeks of each meter that are forecast; models learn from what lies before."`
+	Origin   int           `default:"-1" placeholder:"HOUR" help:"Hour (UTC) that is forecast from; that at which a day begins by the zone's standard time without it."`
+	Models   []string      `placeholder:"NAME" help:"all, or some of the models, with commas."`
+	Seen     time.Duration `placeholder:"168h" help:"Show only so much of a meter's history at each origin, as of one newly installed."`
+	Rows     int           `placeholder:"N" help:"Rows that a fit learns from at most."`
+	Threads  int           `help:"Threads; as many as processors without it."`
+	Out      string        `arg:"" optional:"" help:"File that scores of --readings are written to, as in --json scores.json."`
+}
+
+func (c backtestCmd) Run(i *invocation) error {
+	if c.Readings != "" {
+		return c.recorded(i)
+	}
+	return i.admin(func(a *app.Admin) error {
+		s, table, err := a.Backtest(i.ctx, resolutionOr(c.Resolution, i))
+		if err != nil {
+			return err
+		}
+		return i.print(s, func(w io.Writer) { fmt.Fprint(w, table) })
+	})
+}
+
+// recorded measures on files.
+func (c backtestCmd) recorded(i *invocation) error {
+	models := c.Models
+	if slices.Contains(models, "all") {
+		models = nil
+	}
+	r, err := app.BacktestRecorded(i.ctx, app.RecordedBacktest{
+		Readings: c.Readings, Meters: c.Meters, Weather: c.Weather, Zone: c.Zone, Country: c.Country, Weeks: c.Weeks,
+		Origin: c.Origin, Models: models, Seen: c.Seen, Rows: c.Rows, Threads: c.Threads,
+		Tell: func(s string) { fmt.Fprintln(os.Stderr, s) },
+	})
+	if err != nil {
+		return err
+	}
+	if c.Out != "" {
+		if err := writeJSON(c.Out, r); err != nil {
+			return err
+		}
+		i.json = false // the file has it; people see the table
+	}
+	return i.print(r, func(w io.Writer) {
+		fmt.Fprintf(w, "%d meters\tMASE\tnMAE %%\tnRMSE %%\tpinball %%\tcovers %%\ttrain CPU s\tpredict µs\n", r.Meters)
+		byMASE := slices.SortedFunc(maps.Keys(r.Models), func(a, b string) int {
+			return cmp.Or(cmp.Compare(r.Models[a].MASE, r.Models[b].MASE), cmp.Compare(a, b))
+		})
+		for _, name := range byMASE {
+			f := r.Models[name]
+			fmt.Fprintf(w, "%s\t%.3f\t%.1f\t%.1f\t%.2f\t%.1f\t%.1f\t%.1f\n", name, f.MASE, 100*f.NMAE, 100*f.NRMSE, 100*f.NPinball, 100*f.Coverage, f.TrainCPU, f.Predict)
+		}
+	})
+}
+
+// writeJSON writes v to a file, whole or not at all.
+func writeJSON(path string, v any) error {
+	b, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	temporary := path + ".part"
+	if err := os.WriteFile(temporary, append(b, '\n'), 0o666); err != nil {
+		return err
+	}
+	if err := os.Rename(temporary, path); err != nil {
+		return errors.Join(err, os.Remove(temporary))
+	}
+	return nil
+}

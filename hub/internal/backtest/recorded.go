@@ -1,0 +1,160 @@
+package backtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"fluxora.dev/hub/internal/train"
+	"fluxora.dev/shared/model"
+)
+
+// Recorded runs the day-ahead protocol on a recording: every family is fitted before the weeks that it is scored on.
+type Recorded struct {
+	DayAhead
+	Models []string     // families and baselines, as Names lists them; nil means all
+	Params train.Params // family, horizon and hours of origin are set by the protocol
+	Tell   func(string) // is told what is being done; may be nil
+}
+
+// Figure is what a backtest of a recording says of one contender.
+type Figure struct {
+	DayFigures
+	TrainCPU float64 `json:"train_cpu_s"`        // CPU seconds of the last fit, rows included
+	Predict  float64 `json:"predict_us_per_row"` // CPU microseconds, in batches of a day's rows
+	Failed   int     `json:"failed"`             // origins where a baseline or profile had to stand in
+}
+
+// RecordedReport is what a backtest of a recording found.
+type RecordedReport struct {
+	Models map[string]Figure `json:"models"`
+	Meters int               `json:"meters"`
+	Left   []string          `json:"left,omitempty"` // meters that were not scored, and why
+	Cuts   []string          `json:"trained_to"`     // of each fit: it learnt from nothing at or after
+}
+
+// Names lists what Recorded can score.
+func Names() []string {
+	out := []string{Naive, FourWeek}
+	return append(out, train.Families()...)
+}
+
+// Run fits and scores. d must hold what was read of the recording, test weeks included.
+func (o Recorded) Run(ctx context.Context, d train.Dataset) (RecordedReport, error) {
+	o.DayAhead = o.DayAhead.withDefaults()
+	out := RecordedReport{Models: map[string]Figure{}}
+	families, baselines, err := o.split()
+	if err != nil {
+		return out, err
+	}
+	ws, left := o.Windows(d)
+	for _, err := range left {
+		out.Left = append(out.Left, err.Error())
+	}
+	if len(ws) == 0 {
+		return out, fmt.Errorf("%w: %w", ErrNothing, errors.Join(left...))
+	}
+	out.Meters = len(ws)
+	p := o.Params
+	p.Horizon, p.Daily, p.Levels = day, []time.Duration{o.At}, o.Levels
+	scores, figures := map[string][]DayScore{}, map[string]Figure{}
+	for _, cut := range Cuts(ws) {
+		out.Cuts = append(out.Cuts, cut.To.String())
+		contenders := slices.Clone(baselines)
+		if len(families) > 0 {
+			began := time.Now()
+			study, err := train.FitAll(ctx, cut.Learn(d), p, families, o.progress(fmt.Sprintf("fit until %s", cut.To)))
+			if err != nil {
+				return out, err
+			}
+			o.tell("fitted on %d points before %s in %s", study.Points, cut.To, time.Since(began).Round(time.Second))
+			for _, name := range families {
+				f := study.Fitted[name]
+				contenders = append(contenders, Artifact(name, f.Artifact, o.Levels))
+				figure := figures[name]
+				figure.TrainCPU = f.CPU.Seconds()
+				figure.Predict = predictMicros(f.Artifact, study)
+				figures[name] = figure
+			}
+		}
+		began := time.Now()
+		got, err := o.Score(ctx, cut.Windows, contenders, p.Threads)
+		if err != nil {
+			return out, err
+		}
+		o.tell("scored %d meters in %s", len(cut.Windows), time.Since(began).Round(time.Second))
+		for i, c := range contenders {
+			for _, w := range got {
+				scores[c.Name] = append(scores[c.Name], w[i])
+			}
+		}
+	}
+	for name, s := range scores {
+		f := figures[name]
+		f.DayFigures = Figures(s)
+		for _, m := range s {
+			f.Failed += m.Failed
+		}
+		out.Models[name] = f
+	}
+	return out, nil
+}
+
+// split parts the models asked for into families to fit and baselines.
+func (o Recorded) split() (families []string, baselines []Contender, err error) {
+	asked := o.Models
+	if len(asked) == 0 {
+		asked = Names()
+	}
+	for _, name := range asked {
+		if slices.Contains(train.Families(), name) {
+			families = append(families, name)
+			continue
+		}
+		i := slices.IndexFunc(Baselines(o.Levels), func(c Contender) bool { return c.Name == name })
+		if i < 0 {
+			return nil, nil, fmt.Errorf("model %q: want all or some of %v", name, Names())
+		}
+		baselines = append(baselines, Baselines(o.Levels)[i])
+	}
+	return families, baselines, nil
+}
+
+func (o Recorded) tell(format string, a ...any) {
+	if o.Tell != nil {
+		o.Tell(fmt.Sprintf(format, a...))
+	}
+}
+
+// progress tells each stage of a fit once.
+func (o Recorded) progress(of string) train.Progress {
+	last := ""
+	return func(stage string, share float64) {
+		if stage != last {
+			last = stage
+			o.tell("%s: %3.0f %% %s", of, 100*share, stage)
+		}
+	}
+}
+
+// predictMicros measures what a row costs to predict.
+func predictMicros(a *model.Artifact, s train.Study) float64 {
+	rows, n := s.Sample()
+	if n == 0 {
+		return 0
+	}
+	const batch = 24
+	width := a.Spec.Len()
+	out := make([]float64, batch*len(a.Levels))
+	began, done := train.ProcessCPU(), 0
+	for done < 20_000 {
+		for at := 0; at < n; at += batch {
+			k := min(batch, n-at)
+			a.Model.Predict(rows[at*width:(at+k)*width], k, out)
+			done += k
+		}
+	}
+	return float64((train.ProcessCPU() - began).Microseconds()) / float64(done)
+}

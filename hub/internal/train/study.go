@@ -1,0 +1,109 @@
+package train
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"fluxora.dev/shared/meter"
+	"fluxora.dev/shared/model"
+)
+
+// Fitted is what a study made of one family.
+type Fitted struct {
+	Artifact *model.Artifact // fitted to everything
+	Trial    *model.Artifact // fitted to what lies before Study.Cut, and so honest about what came after
+	Report   Report
+	CPU      time.Duration // of the process while Artifact was fitted, rows included
+}
+
+// Study is what a fit of several families to the same rows found.
+type Study struct {
+	Cut    meter.Millis // the trials have learnt from nothing at or after it
+	Points int          // with at least one row
+	Fitted map[string]Fitted
+
+	rows   []float32 // a few, to measure prediction with
+	sample int
+}
+
+// Sample returns some rows of the table, laid end to end.
+func (s Study) Sample() (rows []float32, n int) { return s.rows, s.sample }
+
+// Families lists the names of the families that can be fitted, sorted.
+func Families() []string { return slices.Sorted(maps.Keys(fitters())) }
+
+// FitAll fits several families to the rows of one table: each twice, to the history before its latest part, and to all of it.
+func FitAll(ctx context.Context, d Dataset, p Params, families []string, tell Progress) (Study, error) {
+	p = p.withDefaults()
+	s := Study{Fitted: map[string]Fitted{}}
+	if err := p.check(); err != nil {
+		return s, fmt.Errorf("train: %w", err)
+	}
+	for _, f := range families {
+		if fitters()[f] == nil {
+			return s, fmt.Errorf("train: family %q: want one of %v", f, Families())
+		}
+	}
+	tell.tell("rows", 0)
+	began := ProcessCPU()
+	t, err := newTable(ctx, d, p)
+	if err != nil {
+		return s, fmt.Errorf("train: %w", err)
+	}
+	forRows := ProcessCPU() - began
+	past, err := t.before(t.trialCut(p), p)
+	if err != nil {
+		return s, fmt.Errorf("train: %w", err)
+	}
+	s.Cut, s.Points = past.to, t.points
+	s.sample = min(t.len(), 2400)
+	s.rows = slices.Clone(t.rows[:s.sample*t.width])
+	for i, name := range families {
+		q := p
+		q.Family = name
+		stage := func(name string, from float64) Progress {
+			return func(part string, share float64) {
+				tell.tell(name+": "+part, (float64(i)+from+share/2)/float64(len(families)))
+			}
+		}
+		var f Fitted
+		if f.Trial, _, err = fitOn(ctx, past, q, stage(name+", trial", 0)); err != nil {
+			return s, err
+		}
+		began := ProcessCPU()
+		if f.Artifact, f.Report, err = fitOn(ctx, t, q, stage(name, 0.5)); err != nil {
+			return s, err
+		}
+		f.CPU = ProcessCPU() - began + forRows
+		s.Fitted[name] = f
+	}
+	return s, nil
+}
+
+// fitOn fits the family that p names to a table.
+func fitOn(ctx context.Context, t *table, p Params, tell Progress) (*model.Artifact, Report, error) {
+	began := time.Now()
+	r := Report{Family: p.Family, Points: t.points, Rows: len(t.fit) + len(t.held), HeldRows: len(t.held), Skipped: t.skipped}
+	m, err := fitters()[p.Family](ctx, t, p, tell, &r)
+	if err != nil {
+		return nil, r, fmt.Errorf("train %s: %w", p.Family, err)
+	}
+	a := &model.Artifact{
+		Family: p.Family, Spec: p.Spec, Levels: p.Levels, Resolution: t.resolution, Horizon: p.Horizon,
+		TrainedFrom: t.from, TrainedTo: t.to, Points: t.points, Rows: r.Rows, Model: m,
+	}
+	a.AddVectors(t.rows, t.len(), 32)
+	tell.tell("done", 1)
+	r.ElapsedMs = time.Since(began).Milliseconds()
+	return a, r, nil
+}
+
+// trialCut returns when the part of a table begins that trials are judged on.
+func (t *table) trialCut(p Params) meter.Millis {
+	return t.to.Add(-min(trialDays, t.to.Sub(t.from)/4))
+}
+
+const trialDays = 56 * 24 * time.Hour
