@@ -54,17 +54,17 @@ func decodeLSTM(r *reader, features int, levels []float64) (Model, error) {
 	if r.bad || inputs > maxInputs || inputs > r.left()/10 {
 		return nil, errors.New("count of inputs")
 	}
-	n.Inputs = make([]Input, inputs)
+	n.Inputs = make([]NetworkInput, inputs)
 	for i := range n.Inputs {
-		n.Inputs[i] = Input{Column: int(r.u16()), Mean: r.f32(), Gain: r.f32()}
+		n.Inputs[i] = NetworkInput{Column: int(r.u16()), Mean: r.f32(), Gain: r.f32()}
 	}
 	tables := int(r.u8())
 	if r.bad || tables > maxTables || tables > r.left()/4 {
 		return nil, errors.New("count of tables")
 	}
-	n.Tables = make([]Table, tables)
+	n.Tables = make([]NetworkTable, tables)
 	for i := range n.Tables {
-		n.Tables[i] = Table{Column: int(r.u16()), Values: int(r.u16())}
+		n.Tables[i] = NetworkTable{Column: int(r.u16()), Values: int(r.u16())}
 	}
 	n.Weights = r.f32s(r.count())
 	if r.bad {

@@ -31,8 +31,8 @@ day 8
 func network(rng *rand.Rand, levels int, past []int, cells, hidden int) model.Network {
 	n := model.Network{
 		Past: past, PastMean: 1, PastGain: 0.5, Patch: 2, Cells: cells, Hidden: hidden,
-		Inputs: []model.Input{{Column: 0, Mean: 24, Gain: 1. / 24}, {Column: 1, Mean: 1, Gain: 1}},
-		Tables: []model.Table{{Column: 1, Values: 3}},
+		Inputs: []model.NetworkInput{{Column: 0, Mean: 24, Gain: 1. / 24}, {Column: 1, Mean: 1, Gain: 1}},
+		Tables: []model.NetworkTable{{Column: 1, Values: 3}},
 	}
 	n.Weights = make([]float32, n.Size(levels))
 	for i := range n.Weights {
@@ -55,7 +55,7 @@ func madeLSTM(t testing.TB, seed uint64) *model.Artifact {
 		TrainedFrom: 1_600_000_000_000, TrainedTo: 1_700_000_000_000, Points: 7, Rows: 12345,
 	}
 	net := network(rng, 3, []int{13, 12, 11, 10, 9, 8, 7, 6}, 5, 7)
-	net.Tables = []model.Table{{Column: 4, Values: 24}, {Column: 5, Values: 7}}
+	net.Tables = []model.NetworkTable{{Column: 4, Values: 24}, {Column: 5, Values: 7}}
 	net.Weights = nil
 	for range net.Size(3) {
 		net.Weights = append(net.Weights, rng.Float32()-0.5)
@@ -70,7 +70,7 @@ func madeLSTM(t testing.TB, seed uint64) *model.Artifact {
 // TestLSTMByHand follows one cell and one hidden unit by the textbook.
 func TestLSTMByHand(t *testing.T) {
 	bands := model.Bands{Levels: []float64{0.1, 0.5, 0.9}, Z: []float64{-1, 0, 2}}
-	n := model.Network{Past: []int{1, 2}, PastGain: 1, Patch: 1, Cells: 1, Hidden: 1, Inputs: []model.Input{{Column: 0, Gain: 0.5}}}
+	n := model.Network{Past: []int{1, 2}, PastGain: 1, Patch: 1, Cells: 1, Hidden: 1, Inputs: []model.NetworkInput{{Column: 0, Gain: 0.5}}}
 	// Gates input, forget, candidate, output: weights of the value and of the share known, then of the state, then biases.
 	n.Weights = []float32{
 		0.5, 0, -0.5, 0.25, 1, 0, 0.75, 0, // read
@@ -168,10 +168,10 @@ func BenchmarkLSTM48Rows(b *testing.B) {
 	bands := model.Bands{Levels: []float64{0.1, 0.5, 0.9}, Z: []float64{-1, 0, 1}}
 	n := network(rng, 3, past, 48, 64)
 	n.Patch = 6
-	n.Tables = []model.Table{{Column: 46, Values: 24}}
+	n.Tables = []model.NetworkTable{{Column: 46, Values: 24}}
 	n.Inputs = nil
 	for c := range 50 {
-		n.Inputs = append(n.Inputs, model.Input{Column: c, Gain: 1})
+		n.Inputs = append(n.Inputs, model.NetworkInput{Column: c, Gain: 1})
 	}
 	n.Weights = make([]float32, n.Size(3))
 	for i := range n.Weights {

@@ -29,19 +29,19 @@ type Network struct {
 	Patch    int // hours read at a time; divides the number of hours
 	Cells    int // of the memory
 	Hidden   int // in each hidden layer
-	Inputs   []Input
-	Tables   []Table
+	Inputs   []NetworkInput
+	Tables   []NetworkTable
 	Weights  []float32 // as Split parts them
 }
 
-// Input is a column that the decoder takes as a number: (value - Mean)·Gain; one that is missing counts as the mean.
-type Input struct {
+// NetworkInput is a column that the decoder takes as a number: (value - Mean)·Gain; one that is missing counts as the mean.
+type NetworkInput struct {
 	Column     int
 	Mean, Gain float32
 }
 
-// Table is a column of whole numbers 0 … Values-1 with weights of its own for each, such as the hour of the day.
-type Table struct{ Column, Values int }
+// NetworkTable is a column of whole numbers 0 … Values-1 with weights of its own for each, such as the hour of the day.
+type NetworkTable struct{ Column, Values int }
 
 // Weights are the parts of a network's weights: matrices with a row for each output, and biases. The gates of the memory
 // are in the order input, forget, candidate, output, each with a row for each cell.

@@ -13,7 +13,7 @@ func example() (*model.Network, *Data, []float64, []float64) {
 	rng := rand.New(rand.NewPCG(11, 11))
 	net := &model.Network{
 		Past: []int{7, 6, 5, 4, 3, 2}, PastMean: 0.1, PastGain: 1.5, Patch: 2, Cells: 3, Hidden: 5,
-		Inputs: []model.Input{{Column: 0, Gain: 1}, {Column: 1, Mean: 1, Gain: 0.5}}, Tables: []model.Table{{Column: 8, Values: 3}, {Column: 0, Values: 2}},
+		Inputs: []model.NetworkInput{{Column: 0, Gain: 1}, {Column: 1, Mean: 1, Gain: 0.5}}, Tables: []model.NetworkTable{{Column: 8, Values: 3}, {Column: 0, Values: 2}},
 	}
 	levels := []float64{0.05, 0.1, 0.5, 0.9, 0.95}
 	d := &Data{Width: 9}

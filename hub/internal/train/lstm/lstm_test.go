@@ -20,7 +20,7 @@ const width = 14
 
 // shape returns a small network over rows of: lead, a number, a code, then 11 hours, of which the newest ten are read.
 func shape() model.Network {
-	n := model.Network{Patch: 2, Cells: 4, Hidden: 6, Inputs: []model.Input{{Column: 0}, {Column: 1}}, Tables: []model.Table{{Column: 2, Values: 5}}}
+	n := model.Network{Patch: 2, Cells: 4, Hidden: 6, Inputs: []model.NetworkInput{{Column: 0}, {Column: 1}}, Tables: []model.NetworkTable{{Column: 2, Values: 5}}}
 	for c := 13; c > 3; c-- {
 		n.Past = append(n.Past, c)
 	}
