@@ -22,6 +22,7 @@ const (
 	maxTrees   = 20_000
 	maxNodes   = 1 << 15
 	maxColumns = 16
+	maxReads   = 1024
 
 	formatVersion = 1
 	headerSize    = 16

@@ -23,7 +23,7 @@
 //
 // Body:
 //
-//	2+k     family: "gbdt", "seasonal" or "lstm"
+//	2+k     family: "gbdt", "seasonal", "linear" or "lstm"
 //	4+k     feature spec in text form (package feature)
 //	32      SHA-256 of that text
 //	1+8L    count L of levels (1–99), each a float64, ascending in (0,1)
@@ -63,6 +63,29 @@
 //
 //	bands
 //	1       count of columns (1–16), each 2 bytes
+//
+// Scatter: value(level) = centre + max(spread(row), least spread) · z(band, level)
+//
+//	bands
+//	spread, an anchor
+//	8       least spread, float64
+//
+// Calendar, the columns of hour, quarter, weekday and holiday: 4 times 2 bytes, the column + 1, or 0 where the spec has none;
+// and 1 byte: slots in an hour, 1 or 4. Days count from Monday 0; 7 is a holiday.
+//
+// Inputs: 2 bytes count (at most 1024), each 2 bytes column, 1 byte reading (0 plain, 1 relative to the base, 2 absent,
+// 3 above, 4 below the knot) and three float64: knot, centre, per unit. An input is (reading − centre) · per unit, bounded
+// by ±8, and 0 when the value is missing.
+//
+// Family linear: centre = base(row) + slot(band, day, slot) + sum over the inputs of weight(band, group, input) · input
+//
+//	scatter
+//	calendar
+//	1       count of base columns (0–16), each 2 bytes: the first known counts, else 1
+//	inputs
+//	192     group of each hour, by day (8) and hour (24)
+//	8·…     weights, float64, by band, group and input
+//	8·…     corrections, float64, by band, day (8) and slot
 //
 // Family lstm: value(level) = anchor(row) + max(spread(row), least spread) · fan(level); the fan is the network's output
 // for the middle level plus z, and, away from it, each level's squareplus(output) times the difference of z further

@@ -4,6 +4,7 @@ package model
 const (
 	FamilyGBDT     = "gbdt"     // gradient-boosted trees on an anchor, with calibrated spread
 	FamilySeasonal = "seasonal" // a mean of the same hour in earlier weeks, with calibrated quantiles
+	FamilyLinear   = "linear"   // a line through lags, calendar and weather, with calibrated spread
 	FamilyLSTM     = "lstm"     // an encoder of the past and a decoder of each step, on an anchor
 )
 
@@ -15,5 +16,7 @@ type encoder interface{ encode(w *writer) }
 
 // decoders lists the families that this build reads.
 func decoders() map[string]decoder {
-	return map[string]decoder{FamilyGBDT: decodeGBDT, FamilySeasonal: decodeSeasonal, FamilyLSTM: decodeLSTM}
+	return map[string]decoder{
+		FamilyGBDT: decodeGBDT, FamilySeasonal: decodeSeasonal, FamilyLinear: decodeLinear, FamilyLSTM: decodeLSTM,
+	}
 }

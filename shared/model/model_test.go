@@ -41,8 +41,10 @@ func made(t testing.TB, family string, seed uint64) *model.Artifact {
 		return madeLSTM(t, seed)
 	case model.FamilyGBDT:
 		a.Model, err = model.NewGBDT(spec.Len(), bands, anchor(rng, bands, 1, 9, 17), ensemble(rng, spec.Len(), 40, 0), anchor(rng, bands, 18, 20), 0.01)
-	default:
+	case model.FamilySeasonal:
 		a.Model, err = model.NewSeasonal(spec.Len(), bands, []int{spec.Column("weeks mean 4"), spec.Column("days mean 7")})
+	case model.FamilyLinear:
+		a.Model, err = lineOf(rng, spec, bands)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -92,7 +94,7 @@ func someRows(rng *rand.Rand, features, n int) []float32 {
 	return rows
 }
 
-var families = []string{model.FamilyGBDT, model.FamilySeasonal, model.FamilyLSTM}
+var families = []string{model.FamilyGBDT, model.FamilySeasonal, model.FamilyLinear, model.FamilyLSTM}
 
 func encode(t testing.TB, a *model.Artifact) []byte {
 	t.Helper()
@@ -414,13 +416,17 @@ func small(t testing.TB, family, text string) *model.Artifact {
 	}
 	bands := model.Bands{Edges: []float32{6}, Levels: []float64{0.1, 0.9}, Z: []float64{-1, 1, -2, 2}}
 	a := &model.Artifact{Family: family, Spec: spec, Levels: bands.Levels, Resolution: time.Hour, Horizon: time.Hour}
-	if a.Model, err = model.NewSeasonal(spec.Len(), bands, []int{1}); family == model.FamilyGBDT {
+	switch family {
+	case model.FamilySeasonal:
+		a.Model, err = model.NewSeasonal(spec.Len(), bands, []int{1})
+	case model.FamilyLinear:
+		a.Model, err = lineOf(rand.New(rand.NewPCG(1, 1)), spec, bands)
+	case model.FamilyGBDT:
 		e := ensemble(rand.New(rand.NewPCG(1, 1)), 2, 1, 1)
 		e.Trees[0] = model.Tree{{Feature: 1, Left: 1, Value: 1}, {Feature: model.Leaf, Value: 1}, {Feature: model.Leaf, Value: 2}}
 		line := model.Anchor{Base: []int{1}, Terms: []int{0}, Weights: []float64{0.5, -0.5}}
 		a.Model, err = model.NewGBDT(spec.Len(), bands, line, e, line, 0.1)
-	}
-	if family == model.FamilyLSTM {
+	case model.FamilyLSTM:
 		net := network(rand.New(rand.NewPCG(1, 1)), 2, []int{1, 0}, 1, 2)
 		a.Model, err = model.NewLSTM(spec.Len(), bands, model.Anchor{Base: []int{1}}, model.Anchor{}, 0.1, net)
 	}

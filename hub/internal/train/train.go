@@ -16,7 +16,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime"
+	"slices"
 	"time"
 
 	"fluxora.dev/hub/internal/train/gbdt"
@@ -74,6 +76,7 @@ type Params struct {
 	Seed    uint64          // 1
 	Threads int             // the number of processors
 	Trees   gbdt.Params     // Trees()
+	Linear  LinearParams    // chosen on the held-out rows
 }
 
 // withDefaults fills in what is zero.
@@ -158,7 +161,9 @@ type fitter func(ctx context.Context, t *table, p Params, tell Progress, r *Repo
 
 // fitters lists the families.
 func fitters() map[string]fitter {
-	return map[string]fitter{model.FamilyGBDT: fitGBDT, model.FamilySeasonal: fitSeasonal}
+	return map[string]fitter{
+		model.FamilyGBDT: fitGBDT, model.FamilySeasonal: fitSeasonal, model.FamilyLinear: fitLinear,
+	}
 }
 
 // Fit fits a model of the family p names. The error wraps ErrTooLittle when there is too little history.
@@ -169,7 +174,7 @@ func Fit(ctx context.Context, d Dataset, p Params, tell Progress) (*model.Artifa
 		return nil, r, fmt.Errorf("train: %w", err)
 	}
 	if fitters()[p.Family] == nil {
-		return nil, r, fmt.Errorf("train: family %q: want %s or %s", p.Family, model.FamilyGBDT, model.FamilySeasonal)
+		return nil, r, fmt.Errorf("train: family %q: want one of %v", p.Family, slices.Sorted(maps.Keys(fitters())))
 	}
 	tell.tell("rows", 0)
 	t, err := newTable(ctx, d, p)
