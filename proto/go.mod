@@ -12,6 +12,7 @@ require (
 )
 
 require (
+	github.com/rickar/cal/v2 v2.1.13 // indirect
 	golang.org/x/net v0.60.0 // indirect
 	golang.org/x/sys v0.48.0 // indirect
 	golang.org/x/text v0.42.0 // indirect

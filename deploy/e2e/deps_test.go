@@ -73,6 +73,7 @@ func TestAgentLinksOnlyWhatAGatewayNeeds(t *testing.T) {
 		"github.com/prometheus/client_model":        "metrics",
 		"github.com/prometheus/common":              "metrics",
 		"github.com/prometheus/procfs":              "metrics of the process",
+		"github.com/rickar/cal/v2":                  "public holidays, for features",
 		"go.etcd.io/bbolt":                          "the store",
 		"go.yaml.in/yaml/v2":                        "linked by prometheus/common",
 		"golang.org/x/net":                          "HTTP/2 of gRPC",

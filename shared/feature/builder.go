@@ -5,6 +5,7 @@ import (
 	"math"
 	"time"
 
+	"fluxora.dev/shared/holiday"
 	"fluxora.dev/shared/meter"
 )
 
@@ -24,8 +25,13 @@ type Builder struct {
 	n             int // number of the interval that starts at the origin; only Energy[:n] may be read
 	known         int // known intervals within ScaleWindow
 	scale         float64
-	fixed         []float32 // what depends on the origin alone, by column
-	days, weeks   []float64 // of the current row: [k-1] is the value k known periods back, scaled
+	fixed         []float32         // what depends on the origin alone, by column
+	holidays      *holiday.Calendar // of the site's country; nil: not known
+	sky           sky
+	sorted        []float64            // scratch for quantiles
+	alike         [similarBack]float64 // of the current row: values of similar days, latest first, scaled by nothing
+	alikes        int                  // how many there are; -1: not looked for yet
+	days, weeks   []float64            // of the current row: [k-1] is the value k known periods back, scaled
 	maxDay, maxWk int
 }
 
@@ -65,6 +71,9 @@ func (b *Builder) Reset(h History, origin meter.Millis) error {
 	} else if origin < h.Start {
 		b.h.Energy = nil
 	}
+	if err := b.look(h.Site); err != nil {
+		return err
+	}
 	b.scale = 1
 	values := b.window(ScaleWindow)
 	m, known := meanOf(values)
@@ -72,36 +81,72 @@ func (b *Builder) Reset(h History, origin meter.Millis) error {
 	if known > 0 {
 		b.scale = max(m, 1) // a point that stands still is measured in watt-hours
 	}
-	for c, o := range b.spec.ops {
-		switch o.kind {
-		case window:
-			b.fixed[c] = scaled(summary(b.window(o.a), o.stat), b.scale)
-		case windowDrift:
-			drift, _ := b.drifts(o.a)
-			b.fixed[c] = scaled(drift, b.scale)
-		case windowStray:
-			_, stray := b.drifts(o.a)
-			b.fixed[c] = scaled(stray, b.scale)
-		case level:
-			short, _ := meanOf(b.window(o.a))
-			long, _ := meanOf(b.window(o.b))
-			b.fixed[c] = scaled(short-long, b.scale)
-		case complete:
-			_, known := meanOf(b.window(o.a))
-			b.fixed[c] = float32(float64(known) / float64(o.a/h.Resolution))
-		case age:
-			b.fixed[c] = Missing
-			w := b.window(o.a)
-			for i, v := range w {
-				if v == v {
-					first := b.n - b.beyond() - len(w) + i
-					b.fixed[c] = float32(float64(time.Duration(b.n-first)*h.Resolution) / float64(time.Hour))
-					break
-				}
-			}
-		}
+	for c := range b.spec.ops {
+		b.fixed[c] = b.ofOrigin(&b.spec.ops[c])
 	}
 	return nil
+}
+
+// look takes up what is known of the site.
+func (b *Builder) look(s *Site) error {
+	b.sky = skyAt(s, b.origin)
+	if s == nil || s.Country == "" {
+		b.holidays = nil
+		return nil
+	}
+	if b.holidays == nil || b.holidays.Country() != s.Country {
+		var err error
+		b.holidays, err = holiday.Of(s.Country)
+		return err
+	}
+	return nil
+}
+
+// ofOrigin returns a feature that depends on the origin alone, and 0 for others.
+func (b *Builder) ofOrigin(o *op) float32 {
+	switch o.kind {
+	case window:
+		return scaled(b.summary(b.window(o.a), o, true), b.scale)
+	case windowDrift:
+		drift, _ := b.drifts(o.a)
+		return scaled(drift, b.scale)
+	case windowStray:
+		_, stray := b.drifts(o.a)
+		return scaled(stray, b.scale)
+	case level:
+		short, _ := meanOf(b.window(o.a))
+		long, _ := meanOf(b.window(o.b))
+		return scaled(short-long, b.scale)
+	case complete:
+		_, known := meanOf(b.window(o.a))
+		return float32(float64(known) / float64(o.a/b.h.Resolution))
+	case age:
+		w := b.window(o.a)
+		for i, v := range w {
+			if v == v {
+				first := b.n - b.beyond() - len(w) + i
+				return float32(float64(time.Duration(b.n-first)*b.h.Resolution) / float64(time.Hour))
+			}
+		}
+		return Missing
+	case past:
+		perHour := int(time.Hour / b.h.Resolution)
+		to := b.n - (o.k-1)*perHour
+		return scaled(first(meanOf(b.between(to-perHour, to))), b.scale)
+	case size:
+		if b.known == 0 {
+			return Missing
+		}
+		return float32(log2(b.scale * float64(time.Hour/b.h.Resolution)))
+	case fact:
+		if b.h.Site != nil {
+			if v, ok := b.h.Site.Facts[o.fact]; ok {
+				return float32(v)
+			}
+		}
+		return Missing
+	}
+	return 0
 }
 
 // Scale returns what energies are divided by, in Wh per interval: the mean of what is known of the last 28 days, and at
@@ -126,69 +171,6 @@ func (b *Builder) Target(step int) float64 {
 	return b.h.Energy[i] / b.scale
 }
 
-// Row fills dst, of length Spec.Len, with the features of the interval that starts step-1 intervals after the origin.
-func (b *Builder) Row(step int, dst []float32) {
-	copy(dst, b.fixed)
-	res := b.h.Resolution
-	target := b.origin.Add(time.Duration(step-1) * res)
-	ahead := time.Duration(step) * res // from the origin to the end of the target
-	firstDay := periods(ahead, 1)
-	firstWeek := 7 * periods(ahead, 7)
-	for k := range b.days {
-		b.days[k] = b.value(b.clock.Back(target, firstDay+k))
-	}
-	for k := range b.weeks {
-		b.weeks[k] = b.value(b.clock.Back(target, firstWeek+7*k))
-	}
-	cal := b.clock.at(target)
-	for c, o := range b.spec.ops {
-		switch o.kind {
-		case lead:
-			dst[c] = float32(float64(ahead-res) / float64(time.Hour))
-		case dayLag, weekLag:
-			if o.a == 0 {
-				if o.kind == dayLag {
-					dst[c] = scaled(b.days[o.k-1], b.scale)
-				} else {
-					dst[c] = scaled(b.weeks[o.k-1], b.scale)
-				}
-				continue
-			}
-			back := firstDay + o.k - 1
-			if o.kind == weekLag {
-				back = firstWeek + 7*(o.k-1)
-			}
-			dst[c] = scaled(b.value(b.clock.Back(target, back).Add(o.a)), b.scale)
-		case change:
-			dst[c] = scaled(b.days[0]-b.value(b.clock.Back(target, firstDay+o.k)), b.scale)
-		case dayDrift:
-			dst[c] = scaled(b.drift(b.clock.Back(target, firstDay+o.k-1), b.days[o.k-1]), b.scale)
-		case weekDrift:
-			dst[c] = scaled(b.drift(b.clock.Back(target, firstWeek+7*(o.k-1)), b.weeks[o.k-1]), b.scale)
-		case dayStat:
-			dst[c] = scaled(summary(b.days[:o.k], o.stat), b.scale)
-		case weekStat:
-			dst[c] = scaled(summary(b.weeks[:o.k], o.stat), b.scale)
-		case hour:
-			dst[c] = float32(cal.minute / 60)
-		case quarter:
-			dst[c] = float32(cal.minute % 60 / 15)
-		case clockMinute:
-			dst[c] = float32(cal.minute)
-		case weekday:
-			dst[c] = float32(cal.weekday)
-		case weekend:
-			dst[c] = float32(cal.weekday / 5)
-		case yearday:
-			dst[c] = float32(cal.yearday)
-		case midYear:
-			dst[c] = float32(season(cal.yearday, 198))
-		case halfSeason:
-			dst[c] = float32(season(cal.yearday, 289))
-		}
-	}
-}
-
 // periods returns the smallest number of periods of so many days that is not shorter than ahead.
 func periods(ahead time.Duration, days int) int {
 	p := time.Duration(days) * 24 * time.Hour
@@ -208,8 +190,12 @@ func (b *Builder) value(t meter.Millis) float64 {
 
 // window returns the intervals of the given length before the origin, as far as the history holds them.
 func (b *Builder) window(length time.Duration) []float64 {
-	to := max(0, min(b.n, len(b.h.Energy)))
-	from := max(0, b.n-int(length/b.h.Resolution))
+	return b.between(b.n-int(length/b.h.Resolution), b.n)
+}
+
+// between returns the intervals with numbers from up to to, as far as they lie before the origin and the history holds them.
+func (b *Builder) between(from, to int) []float64 {
+	from, to = max(0, from), min(to, b.n, len(b.h.Energy))
 	if from >= to {
 		return nil
 	}

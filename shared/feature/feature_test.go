@@ -50,11 +50,15 @@ func random(start meter.Millis, resolution time.Duration, n int, zone *time.Loca
 type fataler interface{ Fatal(...any) }
 
 func rows(t fataler, h feature.History, origin meter.Millis, steps ...int) []uint32 {
-	b := feature.NewBuilder(feature.Default())
+	return rowsOf(t, feature.Default(), h, origin, steps...)
+}
+
+func rowsOf(t fataler, spec feature.Spec, h feature.History, origin meter.Millis, steps ...int) []uint32 {
+	b := feature.NewBuilder(spec)
 	if err := b.Reset(h, origin); err != nil {
 		t.Fatal(err)
 	}
-	row := make([]float32, feature.Default().Len())
+	row := make([]float32, spec.Len())
 	var bits []uint32
 	for _, s := range steps {
 		b.Row(s, row)
@@ -365,6 +369,10 @@ func TestParseSpecRefuses(t *testing.T) {
 		head + "day 01\n", head + "day x\n", head + "day 1 30m\n", head + "day 1 0h\n", head + "day 1 13h\n", head + "day 1 1h 1h\n", head + "days mean\n",
 		head + "days median 3\n", head + "window mean\n", head + "window mean 99999h\n", head + "window mean 1h0m\n", head + "level 1h\n", head + "lead 1\n", head + "\n", head + "age\n",
 		head + "drift\n", head + "drift year 1\n", head + "drift day\n", head + "drift day 0\n", head + "drift day 29\n", head + "drift 9600h\n", head + "drift day 1 1h\n", head + "stray\n", head + "stray day 1\n", head + "stray 0h\n",
+		head + "past\n", head + "past 0\n", head + "past 337\n", head + "fact\n", head + "fact A\n", head + "fact a b\n", head + "holiday yesterday\n", head + "holiday day 0\n", head + "holidays 3\n",
+		head + "holidays near 15\n", head + "bridge 1\n", head + "vacation before\n", head + "temperature 24h\n", head + "temperature mean\n", head + "temperature mean 0h\n", head + "temperature mean 745h\n",
+		head + "cold\n", head + "cold 17.5\n", head + "cold 99\n", head + "warm 22 mean 24h\n", head + "warmer 7\n", head + "window q0 24h\n", head + "window q100 24h\n", head + "window q05 24h\n",
+		head + "similar mean 29\n", head + "similar 4\n", head + "step 1\n",
 	} {
 		if _, err := feature.ParseSpec(text); !errors.Is(err, feature.ErrSpec) {
 			t.Errorf("%q: got %v, want ErrSpec", text, err)
@@ -374,6 +382,7 @@ func TestParseSpecRefuses(t *testing.T) {
 
 func FuzzParseSpec(f *testing.F) {
 	f.Add(feature.Default().String())
+	f.Add(everything)
 	f.Add("fluxora-features 1\nday 3 -2h\nwindow max 5h\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		s, err := feature.ParseSpec(text)

@@ -16,6 +16,7 @@ type History struct {
 	Resolution time.Duration
 	Energy     []float64
 	Zone       *time.Location // the zone people at the site live by; nil means UTC
+	Site       *Site          // what surrounds the point; nil: nothing is known of it
 }
 
 // NewHistory lays intervals, in any order, on the grid from the first boundary at or before from up to to. Recovered

@@ -3,6 +3,7 @@ package feature
 import (
 	"time"
 
+	"fluxora.dev/shared/holiday"
 	"fluxora.dev/shared/meter"
 )
 
@@ -59,15 +60,19 @@ const dayMs = meter.Millis(24 * time.Hour / time.Millisecond)
 // calendar is what a wall calendar shows at a local instant.
 type calendar struct {
 	minute, weekday, yearday int // minute of the day; Monday 0 … Sunday 6; 1–366
+	date                     holiday.Date
 }
 
 // at returns the calendar at t.
 func (c *Clock) at(t meter.Millis) calendar {
-	local := time.UnixMilli(int64(t) + c.Offset(t)).UTC()
+	const day = int64(dayMs)
+	at := int64(t) + c.Offset(t)
+	local := time.UnixMilli(at).UTC()
 	return calendar{
 		minute:  local.Hour()*60 + local.Minute(),
 		weekday: (int(local.Weekday()) + 6) % 7,
 		yearday: local.YearDay(),
+		date:    holiday.Date((at - ((at%day)+day)%day) / day),
 	}
 }
 
