@@ -74,14 +74,18 @@
 //
 // # Damage
 //
-// Open checks every page in use of state.db and of the newest segment, without bbolt, which panics over damaged ones; of
-// older segments it reads the head, and the rest when it is read. A damaged segment is salvaged: every page of the file, in
-// use or freed, reachable or not, is searched for atoms, whose CRC says that they are true, as well as the journal, even
-// what of it was carried before. That finds all that the other meta page would lead to. What was found becomes a fresh
-// segment of the same name, the damaged file is set aside, and exactly the sequences that are in no atom become lost ranges,
-// with the times of the readings around them. If the end of a damaged newest segment is not known, sequences are passed over
-// up to an upper bound (a reading takes at least a byte), so that none is used twice. Time and memory are bounded by the
-// size of a segment.
+// bbolt panics over a damaged file, in part where nothing can catch it, or returns memory that is not the file's. So only the
+// active segment and state.db are read with it, after Open has walked every page of theirs that is in use; all other segments
+// are read by package code that believes nothing: the head by Open, the rest when it is wanted. Both meta pages must be sound,
+// since one that is not may be the newest.
+//
+// A damaged segment is salvaged: every byte of the file, in use or freed, reachable or not, is tried as the beginning of an
+// atom, whose CRC says that it is true, and so is the journal, even what of it was carried before. What was found becomes a
+// fresh segment of the same name, the damaged file is set aside, and exactly the sequences that are in no atom become lost
+// ranges, with the times of the readings around them. If the end of a damaged newest segment is not known, sequences are passed
+// over up to an upper bound (a reading takes at least a byte), so that none is used twice. Time and memory are bounded by the
+// size of a segment. Single values have checksums: the epoch its complement, summaries, definitions and the head of state.db a
+// CRC-32C.
 //
 // A damaged state.db is replaced by the state that its other meta page leads to, if that is whole, else by all that can be
 // reached from either; of derived state then only what stands by itself (Options.Keep), and the log is applied again from

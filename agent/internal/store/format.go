@@ -72,7 +72,13 @@ func (s *Store) downgrade(version uint64) error {
 		if err != nil {
 			return err
 		}
-		err = s.update(db, func(tx *bbolt.Tx) error { return tx.Bucket(bucketStore).Put(keySchema, schemaValue(version)) })
+		err = s.update(db, func(tx *bbolt.Tx) error {
+			b := tx.Bucket(bucketStore)
+			if err := b.Delete(keySum); err != nil { // an older agent would not keep it up
+				return err
+			}
+			return b.Put(keySchema, schemaValue(version))
+		})
 		if e := db.Close(); err == nil {
 			err = e
 		}

@@ -149,12 +149,25 @@ func putCounts(tx *bbolt.Tx, q quarantineState) error {
 	return tx.Bucket(bucketStore).Put(keyCounts, v)
 }
 
+// loadQuarantine reads the account. Where damage took it, it is made of what the quarantine holds, which goes to the hub again.
 func (s *Store) loadQuarantine(tx *bbolt.Tx) error {
 	s.quar = quarantineState{Next: 1, Sent: 1, Oldest: 1}
 	if b := tx.Bucket(bucketStore).Get(keyCounts); b != nil {
 		if err := json.Unmarshal(b, &s.quar); err != nil {
 			return fmt.Errorf("%w: account of the quarantine: %w", errDamaged, err)
 		}
+		return nil
 	}
-	return nil
+	first := true
+	return tx.Bucket(bucketQuarantine).ForEach(func(k, v []byte) error {
+		if len(k) != 8 {
+			return fmt.Errorf("%w: quarantined message %x", errDamaged, k)
+		}
+		id := binary.BigEndian.Uint64(k)
+		if first {
+			s.quar.Oldest, s.quar.Sent, first = id, id, false
+		}
+		s.quar.Next, s.quar.Bytes = id+1, s.quar.Bytes+int64(len(v))
+		return nil
+	})
 }

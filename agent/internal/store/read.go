@@ -53,7 +53,7 @@ func (s *Store) hold(g *segment) error {
 	if s.closed {
 		return ErrClosed
 	}
-	if g.db == nil {
+	if g.db == nil && g.file == nil {
 		if err := g.openForReading(); err != nil {
 			return err
 		}
@@ -108,7 +108,7 @@ func (s *Store) atoms(from uint64, fn func(a atom) bool, skip func(r Range) bool
 			return true
 		}
 		on := true
-		err = g.atomsFrom(g.db, from, func(a atom, err error) bool {
+		err = g.atomsFrom(from, func(a atom, err error) bool {
 			on = visit(a, err)
 			return on
 		})

@@ -10,11 +10,11 @@ import (
 	"fluxora.dev/shared/meter"
 )
 
-// rescue makes a segment of what can still be read of the damaged segment g, sets the damaged file aside, and records what
-// is missing. Sequence end is where the next segment begins, or 0 when g is the newest; tail is what goes behind g's file.
-// What the journal still holds of it is used as well. The fresh segment is closed, and nil when nothing could be read.
-// The caller holds mu, or is Open.
-func (s *Store) rescue(g *segment, end uint64, tail []rawAtom, journal []record, why error) (*segment, error) {
+// rescue makes a segment of what can still be read of the damaged segment g and of what the journal holds of it, sets the
+// damaged file aside, and records what is missing. Sequence end is where the next segment begins, or 0 when g is the newest of
+// a store that is being opened. The fresh segment is closed, and nil when nothing could be read. The caller holds mu, or is
+// Open.
+func (s *Store) rescue(g *segment, end uint64, journal []record, why error) (*segment, error) {
 	x, err := salvageSegment(g.path, 4*s.segmentSize+1<<20)
 	if err != nil {
 		s.o.Log.Error("nothing can be salvaged", "file", filepath.Base(g.path), "error", err)
@@ -65,7 +65,6 @@ func (s *Store) rescue(g *segment, end uint64, tail []rawAtom, journal []record,
 	} else if len(atoms) > 0 && len(journal) > 0 {
 		fill(x.end) // what is behind is replayed
 	}
-	atoms = append(atoms, tail...)
 
 	var seal *sealing
 	if !newest {
@@ -79,7 +78,7 @@ func (s *Store) rescue(g *segment, end uint64, tail []rawAtom, journal []record,
 	}
 	s.report = append(s.report, fmt.Sprintf("%s: %d atoms salvaged", filepath.Base(g.path), len(atoms)))
 	s.missingOf(g, end, atoms)
-	if newest && !x.intact {
+	if newest && !x.endKnown {
 		s.skip(max(at, s.next), journal)
 	}
 	return fresh, nil

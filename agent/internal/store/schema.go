@@ -1,10 +1,14 @@
 package store
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
+	"maps"
+	"slices"
 
 	"go.etcd.io/bbolt"
 
@@ -29,6 +33,7 @@ var (
 
 	keySchema    = []byte("schema")
 	keyEpoch     = []byte("epoch")
+	keyNotEpoch  = []byte("not-epoch") // segments: its complement, so that a damaged one is not taken for another store's
 	keyNext      = []byte("next")
 	keyApplied   = []byte("applied")
 	keyAcked     = []byte("acked")
@@ -36,11 +41,11 @@ var (
 	keySealed    = []byte("sealed")     // segments: summary, once no more atoms come
 	keySealedSum = []byte("sealed-sum") // CRC-32C of the summary
 	keyCounts    = []byte("quarantine-counts")
+	keySum       = []byte("sum") // state.db: CRC-32C over the single values but itself and the schema version
 )
 
 // checkSchema compares the schema version of a file with ours. Files of version 1 are read as they are; see format.go.
-func checkSchema(b *bbolt.Bucket) error {
-	raw := b.Get(keySchema)
+func checkSchema(raw []byte) error {
 	if len(raw) != 16 {
 		return fmt.Errorf("%w: no schema version", errDamaged)
 	}
@@ -68,11 +73,64 @@ func uint64Of(b []byte) uint64 {
 	return binary.BigEndian.Uint64(b)
 }
 
+// headSum is the checksum of the single values of state.db.
+func headSum(head map[string][]byte) []byte {
+	sum := uint32(0)
+	for _, k := range slices.Sorted(maps.Keys(head)) {
+		if k == string(keySum) || k == string(keySchema) {
+			continue
+		}
+		sum = crc32.Update(sum, castagnoli, []byte(k))
+		sum = crc32.Update(sum, castagnoli, sequenceKey(uint64(len(head[k]))))
+		sum = crc32.Update(sum, castagnoli, head[k])
+	}
+	return binary.BigEndian.AppendUint32(nil, sum)
+}
+
+// checkHead compares the single values of state.db with their checksum. Until the first write after an upgrade from version 1
+// there is none.
+func checkHead(head map[string][]byte) error {
+	if got, ok := head[string(keySum)]; ok && !bytes.Equal(got, headSum(head)) {
+		return fmt.Errorf("%w: checksum of the single values", errDamaged)
+	}
+	return nil
+}
+
+// headOf returns the single values of a file.
+func headOf(tx *bbolt.Tx) (map[string][]byte, error) {
+	head := make(map[string][]byte)
+	return head, tx.Bucket(bucketStore).ForEach(func(k, v []byte) error {
+		head[string(k)] = v
+		return nil
+	})
+}
+
+// putHeadSum writes the checksum of the single values, after the last of them.
+func putHeadSum(tx *bbolt.Tx) error {
+	head, err := headOf(tx)
+	if err != nil {
+		return err
+	}
+	return tx.Bucket(bucketStore).Put(keySum, headSum(head))
+}
+
 func seriesKey(id meter.SeriesID) []byte { return binary.BigEndian.AppendUint32(nil, uint32(id)) }
 
+// storedSeries is a definition as it is kept, with the checksum of its JSON; version 1 wrote none.
+type storedSeries struct {
+	meter.Series
+	Sum *uint32 `json:",omitempty"`
+}
+
+func sumOf(s meter.Series) (uint32, error) {
+	b, err := json.Marshal(s)
+	return crc32.Checksum(b, castagnoli), err
+}
+
 func putSeries(b *bbolt.Bucket, id meter.SeriesID, s meter.Series) error {
-	v, err := json.Marshal(s)
-	if err != nil {
+	sum, err := sumOf(s)
+	v, err2 := json.Marshal(storedSeries{s, &sum})
+	if err := errors.Join(err, err2); err != nil {
 		return fmt.Errorf("encode series %d: %w", id, err)
 	}
 	return b.Put(seriesKey(id), v)
@@ -90,7 +148,11 @@ func readSeries(b *bbolt.Bucket, into map[meter.SeriesID]meter.Series) error {
 }
 
 // decodeSeries reads a definition and wants it whole: one with a flipped bit would send readings to another point.
-func decodeSeries(b []byte) (s meter.Series, ok bool) {
-	ok = json.Unmarshal(b, &s) == nil && s.Check() == nil
-	return s, ok
+func decodeSeries(b []byte) (meter.Series, bool) {
+	var x storedSeries
+	if json.Unmarshal(b, &x) != nil || x.Series.Check() != nil {
+		return meter.Series{}, false
+	}
+	sum, err := sumOf(x.Series)
+	return x.Series, err == nil && (x.Sum == nil || *x.Sum == sum)
 }

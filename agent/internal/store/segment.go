@@ -33,14 +33,15 @@ type segment struct {
 	path  string
 	first uint64
 	summary
-	size     int64 // bytes of the file
-	db       *bbolt.DB
-	writable bool // the active segment
-	sealed   bool // as it was opened
-	spared   bool // thinning would save nothing
+	size     int64     // bytes of the file
+	db       *bbolt.DB // of the active segment, until nobody reads it any more
+	file     *os.File  // of another one, while it is read
+	writable bool      // the active segment
+	sealed   bool      // as it was opened
+	spared   bool      // thinning would save nothing
 	thin     []thinnedAtom
 	users    int  // readers of db at the moment
-	gone     bool // deleted or set aside; the last reader closes db
+	gone     bool // deleted or set aside; the last reader closes the file
 	disk     disk
 	defined  map[meter.SeriesID]bool // series whose definitions the file has
 }
@@ -79,7 +80,10 @@ func (s *Store) createSegment(first uint64, more func(tx *bbolt.Tx) error, befor
 		if err := b.Put(keySchema, schemaValue(schemaVersion)); err != nil {
 			return err
 		}
-		if err := b.Put(keyEpoch, sequenceKey(s.epoch)); err != nil || more == nil {
+		if err := b.Put(keyEpoch, sequenceKey(s.epoch)); err != nil {
+			return err
+		}
+		if err := b.Put(keyNotEpoch, sequenceKey(^s.epoch)); err != nil || more == nil {
 			return err
 		}
 		return more(tx)
@@ -134,66 +138,6 @@ func (g *segment) stat() error {
 	}
 	g.size = info.Size()
 	return nil
-}
-
-func (g *segment) openForReading() error {
-	db, err := g.disk.openFile(g.path, bbolt.Options{ReadOnly: true})
-	if err == nil {
-		g.db = db
-	}
-	return err
-}
-
-// readHead fills the summary of a segment that is open for reading, from what was written when it was sealed or, when it
-// was not, by walking its atoms, which must all be sound then.
-func (g *segment) readHead(series map[meter.SeriesID]meter.Series) (epoch uint64, sealed bool, err error) {
-	err = guard(func() error {
-		return g.db.View(func(tx *bbolt.Tx) error {
-			head, atoms, defs := tx.Bucket(bucketStore), tx.Bucket(bucketAtoms), tx.Bucket(bucketSeries)
-			if head == nil || atoms == nil || defs == nil {
-				return fmt.Errorf("%w: a bucket is missing", errDamaged)
-			}
-			if err := checkSchema(head); err != nil {
-				return err
-			}
-			epoch = uint64Of(head.Get(keyEpoch))
-			if err := readSeries(defs, series); err != nil {
-				return err
-			}
-			for id := range series {
-				g.defined[id] = true
-			}
-			b, sum := head.Get(keySealed), head.Get(keySealedSum)
-			sealed = b != nil
-			if sealed && len(sum) == 4 { // version 1 wrote none; then the atoms tell
-				if crc32.Checksum(b, castagnoli) != binary.BigEndian.Uint32(sum) {
-					return fmt.Errorf("%w: checksum of the summary", errDamaged)
-				}
-				if err := json.Unmarshal(b, &g.summary); err != nil {
-					return fmt.Errorf("%w: summary: %w", errDamaged, err)
-				}
-				return nil
-			}
-			g.summary = summary{End: g.first, Series: make(map[meter.SeriesID]span)}
-			return atoms.ForEach(func(k, v []byte) error {
-				a, err := decodeAtom(k, v)
-				if err != nil {
-					return err // its count cannot be trusted, so the end of the segment is not known
-				}
-				if a.first < g.first {
-					return fmt.Errorf("%w: atom %d in a segment that begins at %d", errDamaged, a.first, g.first)
-				}
-				return g.note(a)
-			})
-		})
-	})
-	if err != nil {
-		return epoch, sealed, err
-	}
-	if g.Series == nil || g.End < g.first {
-		return epoch, sealed, fmt.Errorf("%w: summary", errDamaged)
-	}
-	return epoch, sealed, err
 }
 
 // note takes a into the summary.
@@ -290,42 +234,6 @@ func putSummary(tx *bbolt.Tx, x summary) error {
 		return err
 	}
 	return tx.Bucket(bucketStore).Put(keySealedSum, binary.BigEndian.AppendUint32(nil, crc32.Checksum(b, castagnoli)))
-}
-
-// atomsFrom calls fn with the atoms of an open segment from the one that holds sequence from on, until fn returns false.
-// What fn gets lives only as long as the call. A damaged atom is given with the error.
-func (g *segment) atomsFrom(db *bbolt.DB, from uint64, fn func(a atom, err error) bool) error {
-	return guard(func() error {
-		return db.View(func(tx *bbolt.Tx) error {
-			atoms := tx.Bucket(bucketAtoms)
-			if atoms == nil {
-				return fmt.Errorf("%w: bucket of atoms is missing", errDamaged)
-			}
-			c := atoms.Cursor()
-			k, v := c.Seek(sequenceKey(from))
-			if k == nil || len(k) == 8 && binary.BigEndian.Uint64(k) > from {
-				// The atom before may reach beyond from. At the end of the keys, Seek leaves the cursor on the last.
-				step := c.Prev
-				if k == nil {
-					step = c.Last
-				}
-				if pk, pv := step(); pk != nil {
-					if a, err := decodeAtom(pk, pv); err != nil || a.first+a.count > from {
-						if !fn(a, err) {
-							return nil
-						}
-					}
-				}
-				k, v = c.Seek(sequenceKey(from))
-			}
-			for ; k != nil; k, v = c.Next() {
-				if !fn(decodeAtom(k, v)) {
-					return nil
-				}
-			}
-			return nil
-		})
-	})
 }
 
 func isSetAside(name string) bool { return strings.Contains(name, ".damaged-") }

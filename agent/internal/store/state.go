@@ -99,7 +99,10 @@ func (s *Store) makeState(found map[string]map[string][]byte, before func() erro
 				}
 			}
 		}
-		return tx.Bucket(bucketStore).Put(keySchema, schemaValue(schemaVersion))
+		if err := tx.Bucket(bucketStore).Put(keySchema, schemaValue(schemaVersion)); err != nil {
+			return err
+		}
+		return putHeadSum(tx)
 	})
 	if e := db.Close(); err == nil {
 		err = e
@@ -157,14 +160,20 @@ func (s *Store) loadState(tx *bbolt.Tx) error {
 		}
 	}
 	b := tx.Bucket(bucketStore)
-	if err := checkSchema(b); err != nil {
+	if err := checkSchema(b.Get(keySchema)); err != nil {
+		return err
+	}
+	head, err := headOf(tx)
+	if err == nil {
+		err = checkHead(head)
+	}
+	if err != nil {
 		return err
 	}
 	s.epoch = uint64Of(b.Get(keyEpoch))
 	s.next = max(uint64Of(b.Get(keyNext)), 1)
 	s.applied = max(uint64Of(b.Get(keyApplied)), 1)
 	s.flushed = s.applied
-	var err error
 	if s.acked, err = decodeRanges(b.Get(keyAcked)); err != nil {
 		return err
 	}
@@ -343,9 +352,11 @@ func (s *Store) flush(more func(tx *bbolt.Tx) error) error {
 				}
 			}
 			if more != nil {
-				return more(tx)
+				if err := more(tx); err != nil {
+					return err
+				}
 			}
-			return nil
+			return putHeadSum(tx)
 		})
 	}
 	if err != nil {

@@ -283,7 +283,7 @@ func (s *Store) takeSegments(found []*segment, whole []record) error {
 		if i+1 < len(found) {
 			end = found[i+1].first
 		}
-		fresh, err := s.rescue(g, end, nil, whole, why)
+		fresh, err := s.rescue(g, end, whole, why)
 		if err != nil {
 			return err
 		}
@@ -411,10 +411,7 @@ func (s *Store) readSegment(g *segment, all bool) (epoch uint64, err error) {
 	if err := g.openForReading(); err != nil {
 		return 0, err
 	}
-	defer func() {
-		_ = g.db.Close()
-		g.db = nil
-	}()
+	defer g.close()
 	defs := make(map[meter.SeriesID]meter.Series)
 	if epoch, g.sealed, err = g.readHead(defs); err != nil {
 		return epoch, err
@@ -577,9 +574,8 @@ func (s *Store) shut() {
 	defer s.mu.Unlock()
 	for _, g := range s.segments {
 		g.gone = true
-		if g.users == 0 && g.db != nil {
-			_ = g.db.Close()
-			g.db = nil
+		if g.users == 0 {
+			g.close()
 		}
 	}
 	if s.state != nil {

@@ -6,8 +6,6 @@ import (
 	"maps"
 	"slices"
 
-	"go.etcd.io/bbolt"
-
 	"fluxora.dev/shared/chunk"
 	"fluxora.dev/shared/meter"
 )
@@ -47,21 +45,14 @@ func (a atom) held() (n uint64) {
 func (g *segment) learnThin() error {
 	at := g.first
 	g.thin = nil
-	err := guard(func() error {
-		return g.db.View(func(tx *bbolt.Tx) error {
-			return tx.Bucket(bucketAtoms).ForEach(func(k, v []byte) error {
-				a, err := decodeAtom(k, v)
-				if err != nil {
-					if len(k) == 8 { // a hole, but not one of thinning
-						at = binary.BigEndian.Uint64(k)
-					}
-					return nil
-				}
-				g.noteThin(at, a, a.held())
-				at = a.first + a.count
-				return nil
-			})
-		})
+	err := g.atomsFrom(0, func(a atom, err error) bool {
+		if err != nil { // a hole, but not one of thinning
+			at = max(at, a.first)
+			return true
+		}
+		g.noteThin(at, a, a.held())
+		at = a.first + a.count
+		return true
 	})
 	if err == nil && at < g.End {
 		g.thin = append(g.thin, thinnedAtom{Range{at, g.End}, g.End - at})
@@ -78,15 +69,11 @@ func (s *Store) rawAtoms(g *segment) (atoms []rawAtom, err error) {
 		return nil, err
 	}
 	defer s.release(g)
-	err = guard(func() error {
-		return g.db.View(func(tx *bbolt.Tx) error {
-			return tx.Bucket(bucketAtoms).ForEach(func(k, v []byte) error {
-				if len(k) == 8 {
-					atoms = append(atoms, rawAtom{binary.BigEndian.Uint64(k), slices.Clone(v)})
-				}
-				return nil
-			})
-		})
+	err = g.rawFrom(0, func(key, value []byte) bool {
+		if len(key) == 8 {
+			atoms = append(atoms, rawAtom{binary.BigEndian.Uint64(key), slices.Clone(value)})
+		}
+		return true
 	})
 	return atoms, err
 }
@@ -276,8 +263,7 @@ func (s *Store) replaceThinned(g *segment, kept []rawAtom, days []DayLoss) error
 		return err
 	}
 	err = fresh.learnThin()
-	_ = fresh.db.Close()
-	fresh.db = nil
+	fresh.close()
 	if err != nil {
 		return err
 	}

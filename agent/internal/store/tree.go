@@ -11,20 +11,27 @@ import (
 // maxDepth bounds the depth of a tree of pages; bbolt's are three or four deep.
 const maxDepth = 16
 
-// tree walks the buckets of a bbolt file from a meta page on, without bbolt, which panics over a damaged file, in part in
-// goroutines of its own where nothing can catch it.
+// tree walks the buckets of a bbolt file in order, from a meta page on.
 type tree struct {
 	pages
 	meta   boltMeta
+	fn     func(bucket, key, value []byte) // may be nil; what it gets lives as long as the walk
+	want   func(bucket []byte) bool        // which buckets are walked; nil for all
+	from   []byte                          // in them, what is well below this key is passed over
 	seen   map[uint64]bool
-	fn     func(bucket, key, value []byte) // may be nil; what it gets is its own
-	damage error                           // the first that was found
+	stop   bool  // set by fn to end the walk
+	damage error // the first that was found
 }
 
 // walkTree calls fn with every key and value that can be reached from meta, and returns what is wrong with the rest.
 func (p pages) walkTree(meta boltMeta, fn func(bucket, key, value []byte)) error {
-	t := &tree{pages: p, meta: meta, seen: make(map[uint64]bool), fn: fn}
-	t.walk(nil, meta.root, nil, nil, 0)
+	t := &tree{pages: p, meta: meta, fn: fn}
+	return t.run()
+}
+
+func (t *tree) run() error {
+	t.seen = make(map[uint64]bool)
+	t.walk(nil, t.meta.root, nil, nil, 0)
 	return t.damage
 }
 
@@ -79,17 +86,23 @@ func (t *tree) elements(bucket []byte, id uint64, b []byte, from, to []byte, dep
 		before = key
 		return true
 	}
+	// bbolt writes keys right behind the elements, so the first one tells how many there are.
+	if hidden := len(b) >= pageHead+elementSize; hidden && firstKey(b)-pageHead != count*elementSize || !hidden && count > 0 {
+		t.bad("page %d: it does not hold %d elements", id, count)
+	}
 	switch binary.LittleEndian.Uint16(b[8:]) {
 	case flagLeaf:
 		i := 0
 		if !leaf(b, count, func(flags uint32, key, value []byte) {
 			i++
-			if !inOrder(i-1, key) {
+			if t.stop || !inOrder(i-1, key) {
 				return
 			}
 			switch {
 			case flags&1 != 0 && bucket == nil:
-				t.bucket(key, id, value, depth)
+				if t.want == nil || t.want(key) {
+					t.bucket(key, id, value, depth)
+				}
 			case flags != 0 || bucket == nil:
 				t.bad("page %d: key %d is of no kind", id, i-1)
 			case t.fn != nil:
@@ -103,6 +116,14 @@ func (t *tree) elements(bucket []byte, id uint64, b []byte, from, to []byte, dep
 	default:
 		t.bad("page %d: neither branch nor leaf", id)
 	}
+}
+
+// firstKey returns where the key of the first element of a page lies.
+func firstKey(b []byte) int {
+	if binary.LittleEndian.Uint16(b[8:]) == flagBranch {
+		return pageHead + int(binary.LittleEndian.Uint32(b[pageHead:]))
+	}
+	return pageHead + int(binary.LittleEndian.Uint32(b[pageHead+4:]))
 }
 
 func (t *tree) branch(bucket []byte, id uint64, b []byte, count int, inOrder func(int, []byte) bool, to []byte, depth int) {
@@ -131,6 +152,13 @@ func (t *tree) branch(bucket []byte, id uint64, b []byte, count int, inOrder fun
 		children = append(children, c)
 	}
 	for i, c := range children {
+		if t.stop {
+			return
+		}
+		// What holds t.from may be the last of the child before the one that it belongs to.
+		if bucket != nil && i+2 < len(children) && bytes.Compare(children[i+2].key, t.from) <= 0 {
+			continue
+		}
 		end := to
 		if i+1 < len(children) {
 			end = children[i+1].key
@@ -158,6 +186,18 @@ func (t *tree) bucket(name []byte, id uint64, value []byte, depth int) {
 	t.elements(name, id, in, nil, nil, depth+1)
 }
 
+// newest returns the meta page of the last commit. Both must be sound, since the one that is not may be the newest.
+func (p pages) newest() (boltMeta, error) {
+	ms := p.metas()
+	switch {
+	case len(ms) < 2:
+		return boltMeta{}, fmt.Errorf("%w: %d of 2 meta pages are sound", errDamaged, len(ms))
+	case ms[0].highWater > p.count():
+		return boltMeta{}, fmt.Errorf("%w: cut off", errDamaged)
+	}
+	return ms[0], nil
+}
+
 // checkFile reads all that is in use of a bbolt file. An error wraps errDamaged when the contents are to blame.
 func checkFile(path string) error {
 	f, err := os.Open(path)
@@ -165,37 +205,29 @@ func checkFile(path string) error {
 		return err
 	}
 	defer f.Close()
-	info, err := f.Stat()
+	p, err := pagesOf(f)
 	if err != nil {
 		return err
 	}
-	p := pages{f, info.Size()}
-	ms := p.metas()
-	if len(ms) == 0 {
-		return fmt.Errorf("%w: no meta page is sound", errDamaged)
-	}
-	if err := p.walkTree(ms[0], nil); err != nil {
+	m, err := p.newest()
+	if err != nil {
 		return err
 	}
-	if ms[0].highWater > p.count() {
-		return fmt.Errorf("%w: cut off", errDamaged)
-	}
-	return nil
+	return p.walkTree(m, nil)
 }
 
-// salvageState returns by bucket what can be read of a damaged state.db, from the newest meta page from which anything can,
-// and whether that is all there was.
+// salvageState returns by bucket what can be read of a damaged state.db, from the newest meta page from which everything can,
+// or else from the one from which the most can, and whether it is everything.
 func salvageState(path string) (found map[string]map[string][]byte, whole bool, err error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, false, err
 	}
 	defer f.Close()
-	info, err := f.Stat()
+	p, err := pagesOf(f)
 	if err != nil {
 		return nil, false, err
 	}
-	p := pages{f, info.Size()}
 	err = errors.New("no meta page is sound")
 	for _, m := range p.metas() {
 		now := make(map[string]map[string][]byte)
@@ -205,6 +237,10 @@ func salvageState(path string) (found map[string]map[string][]byte, whole bool, 
 			}
 			now[string(bucket)][string(key)] = bytes.Clone(value)
 		})
+		if bad := checkHead(now[string(bucketStore)]); bad != nil {
+			e = bad
+			delete(now, string(bucketStore))
+		}
 		if e == nil {
 			return now, true, nil
 		}

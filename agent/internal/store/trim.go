@@ -24,12 +24,12 @@ func (s *Store) dropDamaged(g *segment, why error) {
 	}
 	at := slices.Index(s.segments, g)
 	active := g == s.active()
-	var tail []rawAtom
-	if active {
-		tail = s.tail.atoms
+	var tail []record
+	if active && len(s.tail.atoms) > 0 {
+		tail = []record{{epoch: s.epoch, first: s.tail.atoms[0].first, atoms: s.tail.atoms}}
 	}
 	s.remove(g)
-	fresh, err := s.rescue(g, g.End, tail, nil, why)
+	fresh, err := s.rescue(g, g.End, tail, why)
 	switch {
 	case err != nil:
 		s.o.Log.Error("a damaged segment cannot be rescued", "file", filepath.Base(g.path), "error", err)
@@ -58,9 +58,8 @@ func (s *Store) remove(g *segment) {
 
 // settle closes the file of a segment that nobody needs open. The caller holds mu.
 func (s *Store) settle(g *segment) {
-	if g.users == 0 && !g.writable && g.db != nil {
-		_ = g.db.Close()
-		g.db = nil
+	if g.users == 0 && !g.writable {
+		g.close()
 	}
 }
 
