@@ -44,6 +44,9 @@ var (
 	keySum       = []byte("sum") // state.db: CRC-32C over the single values but itself and the schema version
 )
 
+// stateBuckets are the buckets of state.db.
+var stateBuckets = [][]byte{bucketStore, bucketSeries, bucketDerived, bucketForecasts, bucketQuarantine, bucketNamed}
+
 // checkSchema compares the schema version of a file with ours. Files of version 1 are read as they are; see format.go.
 func checkSchema(raw []byte) error {
 	if len(raw) != 16 {

@@ -88,7 +88,7 @@ func (s *Store) makeState(found map[string]map[string][]byte, before func() erro
 		return err
 	}
 	err = s.update(db, func(tx *bbolt.Tx) error {
-		for _, name := range [][]byte{bucketStore, bucketSeries, bucketDerived, bucketForecasts, bucketQuarantine, bucketNamed} {
+		for _, name := range stateBuckets {
 			b, err := tx.CreateBucket(name)
 			if err != nil {
 				return err
@@ -154,7 +154,7 @@ func (s *Store) readState(path string) error {
 
 // loadState reads into memory what is kept there.
 func (s *Store) loadState(tx *bbolt.Tx) error {
-	for _, name := range [][]byte{bucketStore, bucketSeries, bucketDerived, bucketForecasts, bucketQuarantine, bucketNamed} {
+	for _, name := range stateBuckets {
 		if tx.Bucket(name) == nil {
 			return fmt.Errorf("%w: bucket %s is missing", errDamaged, name)
 		}

@@ -231,12 +231,25 @@ func salvageState(path string) (found map[string]map[string][]byte, whole bool, 
 	err = errors.New("no meta page is sound")
 	for _, m := range p.metas() {
 		now := make(map[string]map[string][]byte)
-		e := p.walkTree(m, func(bucket, key, value []byte) {
-			if now[string(bucket)] == nil {
-				now[string(bucket)] = make(map[string][]byte)
+		for _, name := range stateBuckets {
+			now[string(name)] = nil
+		}
+		t := &tree{pages: p, meta: m}
+		t.want = func(bucket []byte) bool {
+			if _, known := now[string(bucket)]; !known {
+				t.bad("bucket %q", bucket)
+				return false
 			}
-			now[string(bucket)][string(key)] = bytes.Clone(value)
-		})
+			now[string(bucket)] = make(map[string][]byte)
+			return true
+		}
+		t.fn = func(bucket, key, value []byte) { now[string(bucket)][string(key)] = value }
+		e := t.run()
+		for name, entries := range now {
+			if entries == nil && e == nil {
+				e = fmt.Errorf("%w: no bucket %s", errDamaged, name)
+			}
+		}
 		if bad := checkHead(now[string(bucketStore)]); bad != nil {
 			e = bad
 			delete(now, string(bucketStore))
