@@ -35,8 +35,8 @@ func (signer) SignArtifact(digest [sha256.Size]byte) []byte {
 // learner answers as it is told.
 type learner func(ctx context.Context, active *model.Artifact, progress jobs.Progress) (jobs.Result, error)
 
-func (f learner) Learn(ctx context.Context, _ uuid.UUID, _ time.Duration, active *model.Artifact, progress jobs.Progress) (jobs.Result, error) {
-	return f(ctx, active, progress)
+func (f learner) Learn(ctx context.Context, t jobs.Task) (jobs.Result, error) {
+	return f(ctx, t.Active, t.Progress)
 }
 
 // artifact is a small model, fitted once for all tests.

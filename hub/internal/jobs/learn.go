@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -22,24 +23,25 @@ type Engine struct {
 	History time.Duration // at most this much of each point is learnt from
 	Threads int           // 0: as many as processors
 	Rounds  int           // boosting rounds; 0: the default of package gbdt
+	Version string        // of this program, noted with each run
 }
 
 // Learn implements Learner.
-func (e *Engine) Learn(ctx context.Context, org uuid.UUID, resolution time.Duration, active *model.Artifact, progress Progress) (Result, error) {
-	d, intervals, err := load(ctx, e.Store, org, resolution, e.History, progress)
+func (e *Engine) Learn(ctx context.Context, t Task) (Result, error) {
+	d, intervals, err := load(ctx, e.Store, t.Org, t.Resolution, e.History, t.Progress)
 	res := Result{Intervals: intervals}
 	if err != nil {
 		return res, err
 	}
 	if len(d.Points) == 0 {
-		return res, fmt.Errorf("%w: there are no intervals of resolution %s", ErrNothing, resolution)
+		return res, fmt.Errorf("%w: there are no intervals of resolution %s", ErrNothing, t.Resolution)
 	}
 	params := train.Params{Threads: e.Threads}
 	if e.Rounds > 0 {
 		params.Trees = gbdt.Defaults()
 		params.Trees.Trees = e.Rounds
 	}
-	out, err := backtest.Contest(ctx, d, params, active, func(stage string, share float64) { progress(stage, 10+85*share) })
+	out, err := backtest.Contest(ctx, d, params, t.Active, func(stage string, share float64) { t.Progress(stage, 10+85*share) })
 	if errors.Is(err, train.ErrTooLittle) || errors.Is(err, backtest.ErrNothing) {
 		return res, fmt.Errorf("%w: %w", ErrNothing, err)
 	}
@@ -47,7 +49,23 @@ func (e *Engine) Learn(ctx context.Context, org uuid.UUID, resolution time.Durat
 		return res, err
 	}
 	res.Artifact, res.Scores, res.Better, res.Reason = out.Artifact, scoresOf(out.Report), out.Better, out.Reason
-	return res, nil
+	res.Record, err = record(e.Version, d, params, out)
+	return res, err
+}
+
+// record returns what a run was made of, as it is kept for comparing.
+func record(version string, d train.Dataset, p train.Params, out backtest.Outcome) (store.RunRecord, error) {
+	from, to := d.Range()
+	first, last := from.Time(), to.Time()
+	r := store.RunRecord{Code: version, Spec: out.Artifact.Spec.HexHash(), From: &first, To: &last}
+	var err error
+	if r.Params, err = json.Marshal(p); err != nil {
+		return r, fmt.Errorf("record parameters: %w", err)
+	}
+	if r.Report, err = json.Marshal(map[string]any{"fit": out.Fit, "backtest": out.Report}); err != nil {
+		return r, fmt.Errorf("record report: %w", err)
+	}
+	return r, nil
 }
 
 // Backtest measures the active model beside the baselines on the latest part of the history, and returns the scores and the

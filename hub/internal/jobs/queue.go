@@ -99,10 +99,10 @@ func (a *Asker) Train(ctx context.Context, org uuid.UUID, resolution time.Durati
 		if err != nil {
 			return uuid.Nil, false, fmt.Errorf("ask for training: %w", err)
 		}
-		if r.State != "failed" {
+		if r.State != "failed" && r.State != "cancelled" {
 			return run, false, nil
 		}
-		select { // the queue is about to discard the job of a run that failed
+		select { // the queue is about to discard the job of a run that failed or was cancelled
 		case <-ctx.Done():
 			return uuid.Nil, false, context.Cause(ctx)
 		case <-time.After(discardPoll):
@@ -134,7 +134,16 @@ func (a *Asker) train(ctx context.Context, org uuid.UUID, resolution time.Durati
 	return run, fresh, err
 }
 
-// Follow calls watch with the run whenever it has changed, until it is done or failed, and returns its end.
+// Cancel ends an unfinished training: one that is queued never begins, one that is worked on stops soon. It is store.ErrNotFound
+// when there is no such run, and store.ErrConflict when it has ended.
+func (a *Asker) Cancel(ctx context.Context, org, run uuid.UUID, reason string) error {
+	return a.store.CancelTrainingRun(ctx, org, run, reason, time.Now().UTC(), func(tx pgx.Tx, job int64) error {
+		_, err := a.client.JobCancelTx(ctx, tx, job)
+		return err
+	})
+}
+
+// Follow calls watch with the run whenever it has changed, until it has ended, and returns its end.
 func (a *Asker) Follow(ctx context.Context, org, run uuid.UUID, every time.Duration, watch func(store.TrainingRun)) (store.TrainingRun, error) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
@@ -149,7 +158,7 @@ func (a *Asker) Follow(ctx context.Context, org, run uuid.UUID, every time.Durat
 				watch(r)
 			}
 			last = r
-			if r.State == "done" || r.State == "failed" {
+			if r.Ended() {
 				return r, nil
 			}
 		}

@@ -30,12 +30,22 @@ type Result struct {
 	Better    bool             // than the active model and every baseline
 	Reason    string           // why it is or is not
 	Intervals int64            // of history that were there
+	Record    store.RunRecord  // what it was made of
 }
 
-// Learner fits a candidate on everything an organisation has at a resolution and measures it beside active, which is nil
-// when there is none. An error that wraps ErrNothing ends the training without a retry.
+// Task is what a Learner is to do.
+type Task struct {
+	Org         uuid.UUID
+	Resolution  time.Duration
+	Active      *model.Artifact // what it competes with; nil when there is none
+	Checkpoints *Checkpoints    // of this run
+	Progress    Progress
+}
+
+// Learner fits a candidate on everything an organisation has at a resolution and measures it beside the active model. An
+// error that wraps ErrNothing ends the training without a retry.
 type Learner interface {
-	Learn(ctx context.Context, org uuid.UUID, resolution time.Duration, active *model.Artifact, progress Progress) (Result, error)
+	Learn(ctx context.Context, t Task) (Result, error)
 }
 
 // ErrNothing says that there is too little to learn from.
@@ -47,10 +57,11 @@ type TrainerOptions struct {
 	Pool     *pgxpool.Pool
 	Registry *registry.Registry
 	Learner  Learner
-	Schedule *Schedule     // its daily round is worked too; nil for none
-	Timeout  time.Duration // of one training
-	Beat     time.Duration // between signs of life, at most; 1 s when 0
-	Retry    time.Duration // before the second attempt, doubled with each further one; 15 s when 0
+	Ended    func(ctx context.Context, org, run uuid.UUID) // called after a run has ended, to tell others; may be nil
+	Schedule *Schedule                                     // its daily round is worked too; nil for none
+	Timeout  time.Duration                                 // of one training
+	Beat     time.Duration                                 // between signs of life, at most; 1 s when 0
+	Retry    time.Duration                                 // before the second attempt, doubled with each further one; 15 s when 0
 	Log      *slog.Logger
 	Now      func() time.Time
 	Done     func(outcome string, took time.Duration) // called at the end of each training; may be nil
@@ -72,6 +83,9 @@ func NewTrainer(o TrainerOptions) (*Trainer, error) {
 	}
 	if o.Done == nil {
 		o.Done = func(string, time.Duration) {}
+	}
+	if o.Ended == nil {
+		o.Ended = func(context.Context, uuid.UUID, uuid.UUID) {}
 	}
 	workers := river.NewWorkers()
 	t := &Trainer{o: o}
@@ -137,7 +151,7 @@ func (w *worker) Work(ctx context.Context, job *river.Job[Args]) error {
 	}
 	log.InfoContext(ctx, "training begins")
 
-	beats, stop := newBeats(ctx, o, a)
+	beats, stop := newBeats(ctx, o, a, began)
 	end, err := w.t.train(ctx, a, beats.note)
 	stop()
 	if err == nil {
@@ -149,6 +163,7 @@ func (w *worker) Work(ctx context.Context, job *river.Job[Args]) error {
 	if err == nil {
 		log.InfoContext(ctx, "training ends", "outcome", end.Outcome, "reason", end.Reason, "took", o.Now().Sub(began))
 		o.Done(end.Outcome, o.Now().Sub(began))
+		o.Ended(ctx, a.Org, a.Run)
 		return nil
 	}
 
@@ -156,8 +171,10 @@ func (w *worker) Work(ctx context.Context, job *river.Job[Args]) error {
 	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	switch {
-	case errors.Is(context.Cause(ctx), rivertype.ErrJobCancelledRemotely):
-		end = store.TrainingRun{State: "failed", Reason: "cancelled"}
+	case errors.Is(context.Cause(ctx), rivertype.ErrJobCancelledRemotely): // its run says so already
+		log.InfoContext(ctx, "training cancelled")
+		o.Done("cancelled", o.Now().Sub(began))
+		return err
 	case errors.Is(ctx.Err(), context.Canceled):
 		log.InfoContext(ctx, "training interrupted, to be continued")
 		return errors.Join(o.Store.RequeueTrainingRun(late, a.Org, a.Run, "the trainer was stopped"), river.JobSnooze(0))
@@ -181,21 +198,30 @@ func (t *Trainer) train(ctx context.Context, a Args, progress Progress) (store.T
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return store.TrainingRun{}, err
 	}
-	res, err := t.o.Learner.Learn(ctx, a.Org, a.resolution(), active, progress)
+	res, err := t.o.Learner.Learn(ctx, Task{
+		Org: a.Org, Resolution: a.resolution(), Active: active, Progress: progress,
+		Checkpoints: &Checkpoints{ctx: ctx, store: t.o.Store, org: a.Org, run: a.Run},
+	})
 	if errors.Is(err, ErrNothing) {
 		end := skipped(err.Error())
-		end.Intervals = res.Intervals
+		end.Intervals, end.Record = res.Intervals, res.Record
 		return end, nil
 	}
 	if err != nil {
 		return store.TrainingRun{}, err
 	}
 	progress("deciding", 97)
-	id, err := t.o.Registry.Add(ctx, a.Org, res.Artifact, res.Scores)
+	origin := registry.Origin{Run: a.Run}
+	if active != nil {
+		if origin.Parent, err = uuid.Parse(active.ID); err != nil {
+			return store.TrainingRun{}, fmt.Errorf("active model: %w", err)
+		}
+	}
+	id, err := t.o.Registry.Add(ctx, a.Org, res.Artifact, res.Scores, origin)
 	if err != nil {
 		return store.TrainingRun{}, err
 	}
-	end := store.TrainingRun{State: "done", Stage: "done", Percent: 100, Outcome: "promoted", Reason: res.Reason, Model: &id, Intervals: res.Intervals}
+	end := store.TrainingRun{State: "done", Stage: "done", Percent: 100, Outcome: "promoted", Reason: res.Reason, Model: &id, Intervals: res.Intervals, Record: res.Record}
 	if end.Scores, err = registry.EncodeScores(res.Scores); err != nil {
 		return store.TrainingRun{}, err
 	}
@@ -210,6 +236,7 @@ func (t *Trainer) train(ctx context.Context, a Args, progress Progress) (store.T
 
 // beats writes how far a training is at every Beat and new stage, so that people can watch and a trainer's death shows.
 type beats struct {
+	began   time.Time
 	mu      sync.Mutex
 	stage   string
 	percent float64
@@ -229,8 +256,20 @@ func (b *beats) note(stage string, percent float64) {
 	}
 }
 
-func newBeats(ctx context.Context, o TrainerOptions, a Args) (*beats, func()) {
-	b := &beats{stage: "starting", changed: make(chan struct{}, 1)}
+// leastSeen is the percentage from which on the time left is estimated.
+const leastSeen = 5
+
+// left estimates the time left at now, nil while too little is done to tell.
+func (b *beats) left(now time.Time) *time.Duration {
+	if b.percent < leastSeen || b.percent > 100 {
+		return nil
+	}
+	d := time.Duration(float64(now.Sub(b.began)) * (100 - b.percent) / b.percent)
+	return &d
+}
+
+func newBeats(ctx context.Context, o TrainerOptions, a Args, began time.Time) (*beats, func()) {
+	b := &beats{began: began, stage: "starting", changed: make(chan struct{}, 1)}
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -244,9 +283,9 @@ func newBeats(ctx context.Context, o TrainerOptions, a Args) (*beats, func()) {
 			case <-b.changed:
 			}
 			b.mu.Lock()
-			stage, percent := b.stage, b.percent
+			stage, percent, left := b.stage, b.percent, b.left(o.Now())
 			b.mu.Unlock()
-			if err := o.Store.BeatTrainingRun(ctx, a.Org, a.Run, stage, percent); err != nil && ctx.Err() == nil {
+			if err := o.Store.BeatTrainingRun(ctx, a.Org, a.Run, stage, percent, left); err != nil && ctx.Err() == nil {
 				o.Log.WarnContext(ctx, "progress of a training not stored", "error", err)
 			}
 		}

@@ -57,8 +57,14 @@ func New(st *store.Store, signer Signer, announce Announcer, log *slog.Logger, n
 	return &Registry{store: st, signer: signer, announce: announce, log: log, now: now}
 }
 
+// Origin is where a model version came from.
+type Origin struct {
+	Run    uuid.UUID // training that made it; zero for none
+	Parent uuid.UUID // version that was active then; zero for none
+}
+
 // Add stores a fitted model as a candidate with the scores of its backtest and returns its id.
-func (r *Registry) Add(ctx context.Context, org uuid.UUID, art *model.Artifact, scores []Score) (uuid.UUID, error) {
+func (r *Registry) Add(ctx context.Context, org uuid.UUID, art *model.Artifact, scores []Score, from Origin) (uuid.UUID, error) {
 	encoded, err := model.Encode(art)
 	if err != nil {
 		return uuid.Nil, fmt.Errorf("add model: %w", err)
@@ -83,6 +89,7 @@ func (r *Registry) Add(ctx context.Context, org uuid.UUID, art *model.Artifact, 
 		Org: org, ID: id, Family: art.Family, State: Candidate, Spec: art.Spec.HexHash(), Resolution: art.Resolution,
 		TrainedFrom: art.TrainedFrom.Time(), TrainedTo: art.TrainedTo.Time(), Points: art.Points, Rows: int64(art.Rows),
 		Scores: packed, SHA256: digest[:], Signature: r.signer.SignArtifact(digest), CreatedAt: r.now().UTC(),
+		Run: from.Run, Parent: from.Parent,
 	}, encoded)
 	return id, err
 }

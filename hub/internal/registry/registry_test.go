@@ -83,7 +83,7 @@ func open(t testing.TB) world {
 
 func (w world) add(t testing.TB) uuid.UUID {
 	t.Helper()
-	id, err := w.Add(t.Context(), w.org, w.art, []registry.Score{{Contender: "candidate", MASE: 0.8}})
+	id, err := w.Add(t.Context(), w.org, w.art, []registry.Score{{Contender: "candidate", MASE: 0.8}}, registry.Origin{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,10 +177,10 @@ func TestBrokenModelIsNotAdded(t *testing.T) {
 	broken.Vectors = append([]model.Vector(nil), broken.Vectors...)
 	broken.Vectors[0].Want = append([]float64(nil), broken.Vectors[0].Want...)
 	broken.Vectors[0].Want[0]++
-	if _, err := w.Add(t.Context(), w.org, &broken, nil); !errors.Is(err, model.ErrSelfTest) {
+	if _, err := w.Add(t.Context(), w.org, &broken, nil, registry.Origin{}); !errors.Is(err, model.ErrSelfTest) {
 		t.Errorf("add a model that fails its self-test: %v", err)
 	}
-	if _, err := w.Add(t.Context(), w.org, w.art, []registry.Score{{MASE: math.NaN()}}); err == nil {
+	if _, err := w.Add(t.Context(), w.org, w.art, []registry.Score{{MASE: math.NaN()}}, registry.Origin{}); err == nil {
 		t.Error("a score that is no number was stored")
 	}
 	if s := w.states(t); len(s) != 0 {

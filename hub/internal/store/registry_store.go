@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype/zeronull"
 )
 
 // ModelRow is one model version of the registry, without its artifact's bytes.
@@ -31,16 +32,20 @@ type ModelRow struct {
 	CreatedAt   time.Time
 	PromotedAt  *time.Time
 	RetiredAt   *time.Time
+	Run         uuid.UUID // training that made it; zero for none
+	Parent      uuid.UUID // version that was active then; zero for none
+	Aliases     []string  // names that people gave it
 }
 
 const modelRowColumns = `org_id, model_id, family, state, spec, resolution_ms, trained_from, trained_to, points, rows, scores,
-	sha256, signature, octet_length(artifact), reason, created_at, promoted_at, retired_at`
+	sha256, signature, octet_length(artifact), reason, created_at, promoted_at, retired_at, run_id, parent_id,
+	array(select alias from model_alias a where a.org_id = model.org_id and a.model_id = model.model_id order by alias)`
 
 func scanModelRow(row pgx.CollectableRow) (ModelRow, error) {
 	var m ModelRow
 	var ms int64
 	err := row.Scan(&m.Org, &m.ID, &m.Family, &m.State, &m.Spec, &ms, &m.TrainedFrom, &m.TrainedTo, &m.Points, &m.Rows, &m.Scores,
-		&m.SHA256, &m.Signature, &m.Size, &m.Reason, &m.CreatedAt, &m.PromotedAt, &m.RetiredAt)
+		&m.SHA256, &m.Signature, &m.Size, &m.Reason, &m.CreatedAt, &m.PromotedAt, &m.RetiredAt, (*zeronull.UUID)(&m.Run), (*zeronull.UUID)(&m.Parent), &m.Aliases)
 	m.Resolution = time.Duration(ms) * time.Millisecond
 	return m, err
 }
@@ -48,10 +53,10 @@ func scanModelRow(row pgx.CollectableRow) (ModelRow, error) {
 // PutModel stores a new model version with its artifact, in the state that m names.
 func (s *Store) PutModel(ctx context.Context, m ModelRow, artifact []byte) error {
 	_, err := s.pool.Exec(ctx, `insert into model (org_id, model_id, family, state, spec, resolution_ms, trained_from, trained_to,
-			points, rows, scores, sha256, signature, artifact, reason, created_at)
-		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
+			points, rows, scores, sha256, signature, artifact, reason, created_at, run_id, parent_id)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)`,
 		m.Org, m.ID, m.Family, m.State, m.Spec, m.Resolution.Milliseconds(), m.TrainedFrom, m.TrainedTo,
-		m.Points, m.Rows, m.Scores, m.SHA256, m.Signature, artifact, m.Reason, m.CreatedAt)
+		m.Points, m.Rows, m.Scores, m.SHA256, m.Signature, artifact, m.Reason, m.CreatedAt, zeronull.UUID(m.Run), zeronull.UUID(m.Parent))
 	if err != nil {
 		return fmt.Errorf("store model %s: %w", m.ID, err)
 	}
