@@ -52,6 +52,12 @@ func BacktestRecorded(ctx context.Context, o RecordedBacktest) (RecordedReport, 
 		if len(notes.Left) > 0 {
 			o.Tell("without a single value: " + strings.Join(notes.Left, ", "))
 		}
+		if len(notes.Unnamed) > 0 {
+			o.Tell("not named in " + o.Meters + ": " + strings.Join(notes.Unnamed, ", "))
+		}
+		if notes.Weather > 0 {
+			o.Tell(fmt.Sprintf("%d meters have weather as observed: it stands in for forecasts, and is better than any", notes.Weather))
+		}
 	}
 	_, end := d.Range()
 	at := backtest.OriginOf(zone, end.Time().Year())

@@ -37,11 +37,20 @@ type Notes struct {
 	Missing    int      // rows without a value
 	Repeated   int      // rows for an interval that has one already; the last counts
 	Left       []string // meters without a single value
+	Unnamed    []string // meters that the file of meters does not name
+	Weather    int      // meters with weather: as observed, in the place of forecasts, which is better than any forecast
 }
 
 // Read reads a recording, a point for each meter, by name.
 func Read(f Files) (train.Dataset, Notes, error) {
 	var d train.Dataset
+	if err := (&feature.Site{Country: f.Country}).Check(); err != nil {
+		return d, Notes{}, err
+	}
+	around, err := sites(f)
+	if err != nil {
+		return d, Notes{}, err
+	}
 	t, err := readings(f.Readings)
 	if err != nil {
 		return d, Notes{}, err
@@ -56,6 +65,15 @@ func Read(f Files) (train.Dataset, Notes, error) {
 		if len(h.Energy) == 0 {
 			n.Left = append(n.Left, m.Name)
 			continue
+		}
+		if h.Site = around[m.Name]; h.Site == nil {
+			h.Site = &feature.Site{Country: f.Country}
+			if f.Meters != "" {
+				n.Unnamed = append(n.Unnamed, m.Name)
+			}
+		}
+		if h.Site.Weather != nil {
+			n.Weather++
 		}
 		d.Points = append(d.Points, train.Point{ID: m.Name, Register: meter.EnergyImport, History: h})
 	}

@@ -55,7 +55,14 @@ func newTable(ctx context.Context, d Dataset, p Params) (*table, error) {
 	}
 	t := &table{resolution: d.Points[0].History.Resolution, width: p.Spec.Len()}
 	total := time.Duration(0)
+	checked := map[*feature.Site]bool{}
 	for _, pt := range d.Points {
+		if site := pt.History.Site; site != nil && !checked[site] {
+			if err := site.Check(); err != nil {
+				return nil, fmt.Errorf("point %s: %w", pt.ID, err)
+			}
+			checked[site] = true
+		}
 		if err := pt.History.Check(); err != nil {
 			return nil, fmt.Errorf("point %s: %w", pt.ID, err)
 		}
