@@ -39,6 +39,12 @@ func Families() []string { return slices.Sorted(maps.Keys(fitters())) }
 func FitAll(ctx context.Context, d Dataset, p Params, families []string, tell Progress) (Study, error) {
 	p = p.withDefaults()
 	s := Study{Fitted: map[string]Fitted{}}
+	if slices.Contains(families, model.FamilyLSTM) {
+		var err error
+		if p.Spec, err = withPast(p.Spec, sequenceHours); err != nil {
+			return s, fmt.Errorf("train: %w", err)
+		}
+	}
 	if err := p.check(); err != nil {
 		return s, fmt.Errorf("train: %w", err)
 	}

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"fluxora.dev/hub/internal/train/gbdt"
+	"fluxora.dev/hub/internal/train/lstm"
 	"fluxora.dev/shared/feature"
 	"fluxora.dev/shared/forecast"
 	"fluxora.dev/shared/meter"
@@ -77,6 +78,9 @@ type Params struct {
 	Threads int             // the number of processors
 	Trees   gbdt.Params     // Trees()
 	Linear  LinearParams    // chosen on the held-out rows
+	LSTM    lstm.Params     // lstm.Defaults()
+
+	Checkpoint Checkpoint // where a long fit keeps its state; nil: nowhere
 }
 
 // withDefaults fills in what is zero.
@@ -109,6 +113,10 @@ func (p Params) withDefaults() Params {
 		p.Trees = Trees()
 	}
 	p.Trees.Seed, p.Trees.Threads = p.Seed, p.Threads
+	if p.LSTM == (lstm.Params{}) {
+		p.LSTM = lstm.Defaults()
+	}
+	p.LSTM.Seed, p.LSTM.Threads = p.Seed, p.Threads
 	return p
 }
 
@@ -140,11 +148,12 @@ type Report struct {
 	Family    string  `json:"family"`
 	Points    int     `json:"points"`
 	Rows      int     `json:"rows"`
-	HeldRows  int     `json:"held_rows"`       // of Rows, those that quantiles are calibrated on
-	Trees     int     `json:"trees,omitempty"` // of the centre
-	HeldLoss  float64 `json:"held_loss"`       // mean absolute error on the held-out rows, in scales
-	ElapsedMs int64   `json:"elapsed_ms"`      // from start to end
-	Skipped   int     `json:"skipped_points"`  // points without a single usable row
+	HeldRows  int     `json:"held_rows"`        // of Rows, those that quantiles are calibrated on
+	Trees     int     `json:"trees,omitempty"`  // of the centre
+	Epochs    int     `json:"epochs,omitempty"` // of a network, after which its weights were best
+	HeldLoss  float64 `json:"held_loss"`        // mean absolute error on the held-out rows, in scales
+	ElapsedMs int64   `json:"elapsed_ms"`       // from start to end
+	Skipped   int     `json:"skipped_points"`   // points without a single usable row
 }
 
 // Progress is told what a fit is doing and how much of it is done, 0…1. It may be nil.
@@ -163,6 +172,7 @@ type fitter func(ctx context.Context, t *table, p Params, tell Progress, r *Repo
 func fitters() map[string]fitter {
 	return map[string]fitter{
 		model.FamilyGBDT: fitGBDT, model.FamilySeasonal: fitSeasonal, model.FamilyLinear: fitLinear,
+		model.FamilyLSTM: fitLSTM,
 	}
 }
 
