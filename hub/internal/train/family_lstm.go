@@ -2,16 +2,13 @@ package train
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"slices"
-	"strings"
 
 	"gonum.org/v1/gonum/stat"
 
 	"fluxora.dev/hub/internal/train/lstm"
-	"fluxora.dev/shared/feature"
 	"fluxora.dev/shared/model"
 )
 
@@ -19,13 +16,7 @@ import (
 type Checkpoint = lstm.Checkpoint
 
 // networkTables are the features that are no quantities but names: each value has weights of its own.
-var networkTables = map[string]int{"hour": 24, "weekday": 7, "quarter": 4}
-
-// sequenceHours is how much of the past a sequence model reads, where the spec does not say.
-const sequenceHours = 168
-
-// errNoPast says what a sequence model misses in a spec.
-var errNoPast = errors.New(`feature spec: want the features "past 1", "past 2" and so on, a whole number of days of them`)
+var networkTables = map[string]int{"hour": 24, "weekday": 7, "quarter": 4, "kind": 4}
 
 // fitLSTM fits the anchor and how far actuals stray from it, and a network that says where the quantiles lie between them,
 // stopping by the held-out rows, from which the calibration comes too.
@@ -73,20 +64,13 @@ func fitLSTM(ctx context.Context, t *table, p Params, tell Progress, r *Report) 
 // numbers, but the few that are names.
 func newNetwork(p Params) (model.Network, error) {
 	net := model.Network{Patch: p.LSTM.Patch, Cells: p.LSTM.Cells, Hidden: p.LSTM.Hidden}
-	for k := 1; ; k++ {
-		c := p.Spec.Column(fmt.Sprintf("past %d", k))
-		if c < 0 {
-			break
-		}
-		net.Past = append(net.Past, c)
-	}
+	net.Past = pastColumns(p.Spec)
 	if len(net.Past) == 0 || len(net.Past)%net.Patch != 0 {
-		return net, errNoPast
+		return net, fmt.Errorf("feature spec: %d of the features \"past 1\", \"past 2\" …: want a multiple of %d, which are read at a time", len(net.Past), net.Patch)
 	}
-	slices.Reverse(net.Past) // the oldest is read first
 	for c, name := range p.Spec.Names() {
 		switch n := networkTables[name]; {
-		case strings.HasPrefix(name, "past "):
+		case isPast(name):
 		case n > 0:
 			net.Tables = append(net.Tables, model.NetworkTable{Column: c, Values: n})
 		default:
@@ -173,15 +157,4 @@ func stepOut(rows []fanned, i, before int, share float64) float64 {
 		rows[k].at += steps * (f.values[i] - f.values[before])
 	}
 	return steps
-}
-
-// withPast returns a spec with so many hours of the past, those it lacks appended.
-func withPast(spec feature.Spec, hours int) (feature.Spec, error) {
-	text := strings.TrimSuffix(spec.String(), "\n") + "\n"
-	for k := 1; k <= hours; k++ {
-		if name := fmt.Sprintf("past %d", k); spec.Column(name) < 0 {
-			text += name + "\n"
-		}
-	}
-	return feature.ParseSpec(text)
 }

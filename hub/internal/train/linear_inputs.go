@@ -38,7 +38,7 @@ func inputsOf(t *table, spec feature.Spec, base []int, rows []int32) []model.Inp
 	var out []model.Input
 	known := make([]float64, 0, len(rows))
 	for c, name := range spec.Names() {
-		if slices.Contains(named, name) {
+		if slices.Contains(named, name) || isPast(name) {
 			continue
 		}
 		known = known[:0]

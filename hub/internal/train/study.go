@@ -40,10 +40,7 @@ func FitAll(ctx context.Context, d Dataset, p Params, families []string, tell Pr
 	p = p.withDefaults()
 	s := Study{Fitted: map[string]Fitted{}}
 	if slices.Contains(families, model.FamilyLSTM) {
-		var err error
-		if p.Spec, err = withPast(p.Spec, sequenceHours); err != nil {
-			return s, fmt.Errorf("train: %w", err)
-		}
+		p.Spec = withPast(p.Spec)
 	}
 	if err := p.check(); err != nil {
 		return s, fmt.Errorf("train: %w", err)

@@ -91,6 +91,9 @@ func (p Params) withDefaults() Params {
 	if p.Spec.Len() == 0 {
 		p.Spec = feature.Default()
 	}
+	if p.Family == model.FamilyLSTM {
+		p.Spec = withPast(p.Spec)
+	}
 	if len(p.Levels) == 0 {
 		p.Levels = forecast.DefaultLevels()
 	}

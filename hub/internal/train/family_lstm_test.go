@@ -1,0 +1,125 @@
+package train_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"fluxora.dev/hub/internal/train"
+	"fluxora.dev/hub/internal/train/lstm"
+	"fluxora.dev/shared/feature"
+	"fluxora.dev/shared/forecast"
+	"fluxora.dev/shared/meter"
+	"fluxora.dev/shared/model"
+)
+
+// quickLSTM returns parameters that keep tests short.
+func quickLSTM() train.Params {
+	p := quick()
+	p.Family, p.LSTM = model.FamilyLSTM, lstm.Defaults()
+	p.LSTM.Patch, p.LSTM.Cells, p.LSTM.Hidden, p.LSTM.Epochs = 24, 6, 12, 3
+	return p
+}
+
+func TestLSTMForecastsPointsItHasNeverSeen(t *testing.T) {
+	for _, resolution := range []time.Duration{15 * time.Minute, time.Hour} {
+		p := quickLSTM()
+		p.MaxRows = 10_000
+		art, r := fit(t, town(3, 80, resolution), p)
+		if r.Epochs == 0 || r.HeldLoss <= 0 {
+			t.Errorf("report %+v", r)
+		}
+		back, err := model.Decode(encoded(t, art))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := back.SelfTest(); err != nil {
+			t.Error(err)
+		}
+		for _, days := range []int{1, 40} {
+			seen, then := town(5, days, resolution).Points[4].History, town(5, days+1, resolution).Points[4].History
+			f, err := forecast.Make(seen, "new", meter.EnergyImport, seen.End(), int(24*time.Hour/resolution), back, forecast.Active, nil, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var s forecast.Score
+			for step := 1; step <= f.Steps(); step++ {
+				s.Add(f.Levels, f.Values[3*(step-1):3*step], then.At(f.Start(step)))
+			}
+			if e := s.MAE() / s.Mean(); e > 0.5 || days > 1 && e > 0.25 {
+				t.Errorf("%s, %d days old: error %.0f %%", resolution, days, 100*e)
+			}
+		}
+	}
+}
+
+func TestLSTMSameBytesForAnyNumberOfThreads(t *testing.T) {
+	d := town(3, 40, time.Hour)
+	p := quickLSTM()
+	p.Threads = 1
+	one, _ := fit(t, d, p)
+	p.Threads = 4
+	if four, _ := fit(t, d, p); !bytes.Equal(encoded(t, one), encoded(t, four)) {
+		t.Error("four threads fit another model than one")
+	}
+}
+
+// shelf keeps a checkpoint in memory and ends the fit after the first.
+type shelf struct {
+	b    []byte
+	stop context.CancelFunc
+}
+
+func (s *shelf) Load() ([]byte, error) { return s.b, nil }
+
+func (s *shelf) Save(b []byte) error {
+	if s.b == nil {
+		s.stop()
+	}
+	s.b = bytes.Clone(b)
+	return nil
+}
+
+func TestLSTMGoesOnAfterARestart(t *testing.T) {
+	d := town(3, 40, time.Hour)
+	p := quickLSTM()
+	want, _ := fit(t, d, p)
+	ctx, cancel := context.WithCancel(context.Background())
+	s := &shelf{stop: cancel}
+	p.Checkpoint = s
+	if _, _, err := train.Fit(ctx, d, p, nil); !errors.Is(err, context.Canceled) {
+		t.Fatalf("got %v, want context.Canceled", err)
+	}
+	epochs := 0
+	got, _, err := train.Fit(context.Background(), d, p, func(stage string, _ float64) {
+		if strings.HasPrefix(stage, "epoch") {
+			epochs++
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if epochs != p.LSTM.Epochs-1 || !bytes.Equal(encoded(t, got), encoded(t, want)) {
+		t.Errorf("after a stop it goes through %d more epochs, to other bytes or the same", epochs)
+	}
+}
+
+func TestLSTMNamesWhatASpecLacks(t *testing.T) {
+	p := quickLSTM()
+	spec, err := feature.ParseSpec("fluxora-features 1\nlead\nweeks mean 4\npast 1\npast 2\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Spec = spec
+	if _, _, err := train.Fit(context.Background(), town(2, 40, time.Hour), p, nil); err == nil || !strings.Contains(err.Error(), "past 1") {
+		t.Errorf("two hours of the past, read 24 at a time: %v", err)
+	}
+	p = quickLSTM()
+	p.LSTM.Rate = -1
+	if _, _, err := train.Fit(context.Background(), town(2, 40, time.Hour), p, nil); err == nil || !strings.Contains(err.Error(), "rate") {
+		t.Errorf("a rate of -1: %v", err)
+	}
+}

@@ -1,0 +1,45 @@
+package train
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"fluxora.dev/shared/feature"
+)
+
+// sequenceHours is how much of the past a sequence model reads where the spec does not say.
+const sequenceHours = 168
+
+// isPast reports whether a feature belongs to the sequence of hours before the origin. They are for sequence models; the
+// other families leave them alone: each hour says little, and there are many.
+func isPast(name string) bool { return strings.HasPrefix(name, "past ") }
+
+// withPast returns a spec with the hours of the past that a sequence model reads: its own, or else so many more features.
+func withPast(spec feature.Spec) feature.Spec {
+	if slices.ContainsFunc(spec.Names(), isPast) {
+		return spec
+	}
+	text := strings.TrimSuffix(spec.String(), "\n") + "\n"
+	for k := range sequenceHours {
+		text += fmt.Sprintf("past %d\n", k+1)
+	}
+	wide, err := feature.ParseSpec(text)
+	if err != nil {
+		return spec // too many features: the fit will say what it misses
+	}
+	return wide
+}
+
+// pastColumns returns the columns of the hours before the origin, oldest first.
+func pastColumns(spec feature.Spec) []int {
+	var out []int
+	for k := 1; ; k++ {
+		c := spec.Column(fmt.Sprintf("past %d", k))
+		if c < 0 {
+			slices.Reverse(out)
+			return out
+		}
+		out = append(out, c)
+	}
+}
