@@ -68,6 +68,7 @@ func (a *agent) metrics() []status.Metric {
 	ms = append(ms, a.bookMetrics()...)
 	return append(ms,
 		gauge("hub_connected", "1 while a session with the hub is open.", func() float64 { return truth(a.uplink.Status().Connected) }),
+		gauge("hub_doubled", "1 while the hub refuses this agent because another with its identity came since.", func() float64 { return truth(a.uplink.Status().Doubled) }),
 		counter("hub_sessions_total", "Sessions begun with the hub.", func() float64 { return float64(a.uplink.Status().Sessions) }),
 		counter("hub_failures_total", "Sessions with the hub that failed.", func() float64 { return float64(a.uplink.Status().Failures) }),
 		counter("hub_acked_total", "Readings acked by the hub since the start.", func() float64 { return float64(a.uplink.Status().Acked) }),

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"fluxora.dev/agent/internal/artifact"
+	"fluxora.dev/agent/internal/identity"
 	"fluxora.dev/agent/internal/store"
 	"fluxora.dev/agent/internal/uplink"
 	"fluxora.dev/proto/wire"
@@ -13,10 +14,14 @@ import (
 // uplinkStore shows the store to the uplink, in the uplink's types.
 type uplinkStore struct {
 	*store.Store
-	config Config
+	config  Config
+	lineage *identity.Lineage
 }
 
 var _ uplink.Store = uplinkStore{}
+
+// Epoch implements uplink.Store.
+func (s uplinkStore) Epoch() uint64 { return s.lineage.Epoch(s.Store.Epoch()) }
 
 // Series implements uplink.Store.
 func (s uplinkStore) Series() []wire.Series {

@@ -118,9 +118,31 @@ func (a *Admin) RevokeToken(ctx context.Context, id uuid.UUID) error {
 func (a *Admin) RevokeAgent(ctx context.Context, id uuid.UUID) error {
 	err := a.b.store.RevokeAgent(ctx, a.b.org, id)
 	if errors.Is(err, store.ErrNotFound) {
-		return fmt.Errorf("no agent %s: `GET /v1/agents` lists them", id)
+		return fmt.Errorf("no agent %s: `fluxora-hub agent list` shows them", id)
 	}
 	return err
+}
+
+// ReadmitAgent lets in the next agent of that identity that would be refused as a copy: the one whose readings are wanted. It begins a
+// new epoch, and whoever is in force until then is refused.
+func (a *Admin) ReadmitAgent(ctx context.Context, id uuid.UUID) error {
+	err := a.b.store.Readmit(ctx, a.b.org, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return fmt.Errorf("no agent %s that is not revoked: `fluxora-hub agent list` shows them", id)
+	}
+	return err
+}
+
+// Agent is one agent as the hub last heard of it.
+type Agent = api.Agent
+
+// Agents returns all agents, by id.
+func (a *Admin) Agents(ctx context.Context) ([]Agent, error) {
+	rows, err := a.b.store.AgentRows(ctx, a.b.org, uuid.Nil, 1_000_000)
+	if err != nil {
+		return nil, err
+	}
+	return api.AgentsOf(rows, time.Now()), nil
 }
 
 // RotateAPIToken makes a new token for the REST interface and makes the one before useless within seconds.

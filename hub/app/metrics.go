@@ -45,7 +45,10 @@ func registerMetrics(reg prometheus.Registerer, b *base, agents *ingest.Server) 
 	counter("fluxora_hub_batch_bytes_total", "Bytes of their chunks.", func(s ingest.Stats) uint64 { return s.Bytes })
 	counter("fluxora_hub_batch_overlaps_total", "Batches refused because they were committed in part.", func(s ingest.Stats) uint64 { return s.Overlaps })
 	counter("fluxora_hub_sessions_displaced_total", "Sessions closed because a newer one of the same agent took over.", func(s ingest.Stats) uint64 { return s.Displaced })
-	counter("fluxora_hub_sessions_clone_total", "Sessions refused because two agents seem to share an identity.", func(s ingest.Stats) uint64 { return s.Clones })
+	counter("fluxora_hub_sessions_clone_total", "Sessions refused because another agent has the same identity.", func(s ingest.Stats) uint64 { return s.Clones })
+	counter("fluxora_hub_sessions_readmitted_total", "Sessions of agents that were refused as copies and let in by hand.", func(s ingest.Stats) uint64 { return s.Readmitted })
+	counter("fluxora_hub_sessions_unguarded_total", "Sessions of agents that were downgraded to a version that cannot be told from a copy of it.", func(s ingest.Stats) uint64 { return s.Unguarded })
+	counter("fluxora_hub_sessions_forgotten_total", "Sessions of agents that knew a newer session than this hub: its database was set back.", func(s ingest.Stats) uint64 { return s.Forgotten })
 	counter("fluxora_hub_sessions_sent_away_total", "Sessions asked to come back later because the hub was busy.", func(s ingest.Stats) uint64 { return s.SentAway })
 	counter("fluxora_hub_callers_refused_total", "Callers without a valid certificate or token.", func(s ingest.Stats) uint64 { return s.Refused })
 	counter("fluxora_hub_unstorable_total", "Batches and entries of reports that can never be stored, refused.", func(s ingest.Stats) uint64 { return s.Unstorable })
@@ -62,9 +65,9 @@ func registerMetrics(reg prometheus.Registerer, b *base, agents *ingest.Server) 
 type fleetCollector struct {
 	b *base
 
-	up, readings, duplicates, corrections, underived, deriveLag, deriveFailing *prometheus.Desc
-	unbalanced, resends                                                        *prometheus.Desc
-	agents, backlog, silent, models, mase, npinball, coverage, quarantined     *prometheus.Desc
+	up, readings, duplicates, corrections, underived, deriveLag, deriveFailing      *prometheus.Desc
+	unbalanced, resends                                                             *prometheus.Desc
+	agents, backlog, silent, doubled, models, mase, npinball, coverage, quarantined *prometheus.Desc
 }
 
 // collectWithin bounds what a scrape may wait for the database.
@@ -86,6 +89,7 @@ func (c *fleetCollector) describe() {
 	c.agents = desc("agents", "Agents enrolled, by state.", "state")
 	c.backlog = desc("agents_backlog_readings", "Readings that agents said they still hold unacked, at their last hello.")
 	c.silent = desc("agents_silent", "Agents, not revoked, that were not heard of for an hour.")
+	c.doubled = desc("agents_doubled", "Agents, not revoked, of which a copy was refused within a day and none readmitted since; more than 0 is an alarm.")
 	c.quarantined = desc("quarantined_total", "Messages and readings that agents quarantined, by reason.", "reason")
 	c.models = desc("models", "Model versions, by state.", "state")
 	c.mase = desc("model_mase", "MASE of the backtest of the active model, by contender.", "resolution", "contender")
@@ -121,6 +125,7 @@ func (c *fleetCollector) Collect(ch chan<- prometheus.Metric) {
 	send(c.agents, prometheus.GaugeValue, float64(f.Revoked), "revoked")
 	send(c.backlog, prometheus.GaugeValue, float64(f.Backlog))
 	send(c.silent, prometheus.GaugeValue, float64(f.Silent))
+	send(c.doubled, prometheus.GaugeValue, float64(f.Doubled))
 	for reason, n := range f.Quarantined {
 		send(c.quarantined, prometheus.CounterValue, float64(n), reason)
 	}

@@ -12,8 +12,10 @@ import (
 
 // ComeBack asks an agent to go and to return no sooner than After.
 type ComeBack struct {
-	After  time.Duration
-	Reason string
+	After    time.Duration
+	Reason   string
+	Doubled  bool // another agent has this one's identity, or this one's data are old
+	NewEpoch bool // it is to begin a new epoch before it returns
 }
 
 // maxAfter bounds how long a hub can send an agent away: a mistake there must not cut off a fleet.
@@ -21,13 +23,13 @@ const maxAfter = time.Hour
 
 // EncodeComeBack returns the message for c.
 func EncodeComeBack(c ComeBack) *uplinkv1.ComeBack {
-	return &uplinkv1.ComeBack{AfterMs: c.After.Milliseconds(), Reason: c.Reason}
+	return &uplinkv1.ComeBack{AfterMs: c.After.Milliseconds(), Reason: c.Reason, Doubled: c.Doubled, NewEpoch: c.NewEpoch}
 }
 
 // DecodeComeBack returns what m says, After brought within 0 and one hour.
 func DecodeComeBack(m *uplinkv1.ComeBack) ComeBack {
 	ms := min(max(m.GetAfterMs(), 0), maxAfter.Milliseconds())
-	return ComeBack{time.Duration(ms) * time.Millisecond, cut(m.GetReason(), MaxText)}
+	return ComeBack{time.Duration(ms) * time.Millisecond, cut(m.GetReason(), MaxText), m.GetDoubled(), m.GetNewEpoch()}
 }
 
 // SiteConfig is what the hub decides for a site. Zero fields leave the agent's own configuration in force.

@@ -31,6 +31,7 @@ const (
 	MaxLedger        = 4096    // entries of a ledger
 	MaxPayload       = 4 << 10 // bytes of a quarantined payload
 	MaxText          = 1 << 10 // bytes of a reason, detail, topic or version
+	MaxLineage       = 64      // bytes of a session's name or receipt
 	MaxModels        = 16      // model versions announced at once
 	MaxModelSize     = 64 << 20
 	ArtifactChunk    = 64 << 10 // bytes of one ArtifactResponse

@@ -68,14 +68,26 @@ type Hello struct {
 	Next           uint64 // the sequence its next reading will get
 	Pending        uint64 // readings not yet acked
 	Now            meter.Millis
-	ConfigRevision uint64 // of the SiteConfig in force
+	ConfigRevision uint64   // of the SiteConfig in force
+	Lineage        *Lineage // nil from agents that keep none
+}
+
+// Lineage tells an agent from a copy of it.
+type Lineage struct {
+	Last    []byte // name of the last session that the agent was welcomed to; empty before the first
+	Receipt []byte // that came with the Welcome to it
+	Next    []byte // name of this session; empty when none could be kept
 }
 
 // EncodeHello returns the message for h.
 func EncodeHello(h Hello) *uplinkv1.Hello {
-	return &uplinkv1.Hello{
+	m := &uplinkv1.Hello{
 		Version: h.Version, Epoch: h.Epoch, Next: h.Next, Pending: h.Pending, NowMs: int64(h.Now), ConfigRevision: h.ConfigRevision,
 	}
+	if l := h.Lineage; l != nil {
+		m.Lineage = &uplinkv1.Lineage{Last: l.Last, Receipt: l.Receipt, Next: l.Next}
+	}
+	return m
 }
 
 // DecodeHello returns what m says.
@@ -83,7 +95,7 @@ func DecodeHello(m *uplinkv1.Hello) (Hello, error) {
 	if m == nil {
 		return Hello{}, invalid("the session does not open with hello")
 	}
-	h := Hello{m.GetVersion(), m.GetEpoch(), m.GetNext(), m.GetPending(), meter.Millis(m.GetNowMs()), m.GetConfigRevision()}
+	h := Hello{m.GetVersion(), m.GetEpoch(), m.GetNext(), m.GetPending(), meter.Millis(m.GetNowMs()), m.GetConfigRevision(), nil}
 	if h.Next == 0 || h.Pending >= h.Next {
 		return Hello{}, invalid("hello: next %d, pending %d: want 1 ≤ next and pending < next", h.Next, h.Pending)
 	}
@@ -91,7 +103,22 @@ func DecodeHello(m *uplinkv1.Hello) (Hello, error) {
 	if h.Next > 1<<62 {
 		return Hello{}, invalid("hello: next %d: want at most 2^62", h.Next)
 	}
+	if l := m.GetLineage(); l != nil {
+		h.Lineage = &Lineage{l.GetLast(), l.GetReceipt(), l.GetNext()}
+		for _, b := range [][]byte{l.GetLast(), l.GetReceipt(), l.GetNext()} {
+			if err := checkLineage("hello", b); err != nil {
+				return Hello{}, err
+			}
+		}
+	}
 	return h, checkText("hello: version", h.Version)
+}
+
+func checkLineage(what string, b []byte) error {
+	if len(b) > MaxLineage {
+		return invalid("%s: lineage of %d bytes: want at most %d", what, len(b), MaxLineage)
+	}
+	return nil
 }
 
 // Welcome answers Hello.
@@ -99,17 +126,21 @@ type Welcome struct {
 	Received
 	Now         meter.Millis // the hub's clock
 	MaxInFlight uint64       // readings the hub allows unacked
+	Receipt     []byte       // for the name of the session; empty when there is none
 }
 
 // EncodeWelcome returns the message for w.
 func EncodeWelcome(w Welcome) *uplinkv1.Welcome {
-	return &uplinkv1.Welcome{Cursor: w.Cursor, Beyond: encodeRanges(w.Beyond), NowMs: int64(w.Now), MaxInFlight: w.MaxInFlight}
+	return &uplinkv1.Welcome{Cursor: w.Cursor, Beyond: encodeRanges(w.Beyond), NowMs: int64(w.Now), MaxInFlight: w.MaxInFlight, Receipt: w.Receipt}
 }
 
 // DecodeWelcome returns what m says.
 func DecodeWelcome(m *uplinkv1.Welcome) (Welcome, error) {
 	got, err := decodeReceived(m.GetCursor(), m.GetBeyond())
-	return Welcome{got, meter.Millis(m.GetNowMs()), m.GetMaxInFlight()}, err
+	if err == nil {
+		err = checkLineage("welcome", m.GetReceipt())
+	}
+	return Welcome{got, meter.Millis(m.GetNowMs()), m.GetMaxInFlight(), m.GetReceipt()}, err
 }
 
 // Ack says that a range is committed.

@@ -3,6 +3,7 @@ package wire_test
 import (
 	"errors"
 	"math"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -64,11 +65,12 @@ func TestSessionRoundTrip(t *testing.T) {
 		h := wire.Hello{
 			Version: texts.Draw(t, "version"), Epoch: rapid.Uint64().Draw(t, "epoch"), Next: next, Pending: rapid.Uint64Range(0, next-1).Draw(t, "pending"),
 			Now: instants.Draw(t, "now"), ConfigRevision: rapid.Uint64().Draw(t, "revision"),
+			Lineage: rapid.SampledFrom([]*wire.Lineage{nil, {}, {Last: []byte{1, 2}, Receipt: []byte{3}, Next: []byte{4}}}).Draw(t, "lineage"),
 		}
 		gotHello, err := wire.DecodeHello(pass(t, wire.EncodeHello(h)))
 		same(t, h, gotHello, err)
 
-		w := wire.Welcome{Received: received(t), Now: instants.Draw(t, "hub now"), MaxInFlight: rapid.Uint64().Draw(t, "window")}
+		w := wire.Welcome{Received: received(t), Now: instants.Draw(t, "hub now"), MaxInFlight: rapid.Uint64().Draw(t, "window"), Receipt: rapid.SampledFrom([][]byte{nil, {1}}).Draw(t, "receipt")}
 		gotWelcome, err := wire.DecodeWelcome(pass(t, wire.EncodeWelcome(w)))
 		same(t, w, gotWelcome, err)
 
@@ -86,7 +88,7 @@ func TestSessionRoundTrip(t *testing.T) {
 		gotRefusal, err := wire.DecodeRefusal(pass(t, wire.EncodeRefusal(f)))
 		same(t, f, gotRefusal, err)
 
-		c := wire.ComeBack{After: time.Duration(rapid.Int64Range(0, 3_600_000).Draw(t, "after")) * time.Millisecond, Reason: texts.Draw(t, "reason")}
+		c := wire.ComeBack{After: time.Duration(rapid.Int64Range(0, 3_600_000).Draw(t, "after")) * time.Millisecond, Reason: texts.Draw(t, "reason"), Doubled: rapid.Bool().Draw(t, "doubled"), NewEpoch: rapid.Bool().Draw(t, "anew")}
 		same(t, c, wire.DecodeComeBack(pass(t, wire.EncodeComeBack(c))), nil)
 	})
 }
@@ -297,7 +299,7 @@ func FuzzDecode(f *testing.F) {
 		var up uplinkv1.SyncRequest
 		if proto.Unmarshal(b, &up) == nil {
 			if h, err := wire.DecodeHello(up.GetHello()); check(err) {
-				if again, err := wire.DecodeHello(wire.EncodeHello(h)); err != nil || again != h {
+				if again, err := wire.DecodeHello(wire.EncodeHello(h)); err != nil || !reflect.DeepEqual(again, h) {
 					t.Fatalf("%+v became %+v, %v", h, again, err)
 				}
 			}

@@ -18,6 +18,9 @@ type Refuse string
 
 func (r Refuse) Error() string { return string(r) }
 
+// Receipt is what the hub gives for every session of an agent that keeps a lineage. It refuses none.
+var Receipt = []byte("receipt")
+
 // Sync implements uplinkv1.UplinkServiceServer.
 func (h *Hub) Sync(stream uplinkv1.UplinkService_SyncServer) error {
 	if err := verified(stream.Context()); err != nil {
@@ -101,12 +104,16 @@ func (h *Hub) announcements() []*uplinkv1.SyncResponse {
 func (h *Hub) answer(m *uplinkv1.SyncRequest) ([]*uplinkv1.SyncResponse, error) {
 	switch m := m.GetMessage().(type) {
 	case *uplinkv1.SyncRequest_Hello:
-		if _, err := wire.DecodeHello(m.Hello); err != nil {
+		hello, err := wire.DecodeHello(m.Hello)
+		if err != nil {
 			return nil, err
 		}
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		w := wire.Welcome{Received: h.got(), MaxInFlight: h.MaxInFlight}
+		if hello.Lineage != nil {
+			w.Receipt = Receipt
+		}
 		return append([]*uplinkv1.SyncResponse{
 			{Message: &uplinkv1.SyncResponse_Welcome{Welcome: wire.EncodeWelcome(w)}},
 		}, h.announcements()...), nil

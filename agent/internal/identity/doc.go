@@ -14,6 +14,8 @@
 // the agent, whose id is derived from it. When the answer is lost, the old certificate still serves and the question
 // is repeated. New connections use the new certificate at once: the TLS configuration asks for it at every handshake.
 //
+// Lineage. Beside it the file lineage holds the names of this agent's sessions, by which the hub tells it from a copy of it.
+//
 // Expiry. A certificate that expired while the gateway was offline is refused by the hub; the agent says so and keeps
 // measuring and forecasting. It must be enrolled again with a new token, which keeps the key and so the agent's id, epoch and
 // sequences: what was measured meanwhile is sent then. Renewal by the key alone after expiry needs a policy at the hub and

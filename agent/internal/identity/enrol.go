@@ -181,6 +181,10 @@ func save(dir, name string, f file) error {
 	if err := os.Rename(t.Name(), filepath.Join(dir, name)); err != nil {
 		return err
 	}
+	return syncDir(dir)
+}
+
+func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
 		return err

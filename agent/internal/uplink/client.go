@@ -22,8 +22,9 @@ import (
 type Options struct {
 	Identity *identity.Identity
 	Store    Store
-	Outbox   Outbox // what is reported; nothing when nil
-	Books    Books  // told to the hub and read again for it; none when nil
+	Lineage  Lineage // tells this agent from a copy of it; none is kept when nil
+	Outbox   Outbox  // what is reported; nothing when nil
+	Books    Books   // told to the hub and read again for it; none when nil
 	Log      *slog.Logger
 	Now      func() time.Time
 	Hub      string // address, host:port; the identity's when empty
@@ -117,6 +118,9 @@ var (
 type comeBack wire.ComeBack
 
 func (c comeBack) Error() string {
+	if c.Doubled {
+		return c.Reason
+	}
 	return "the hub asks to come back after " + c.After.String() + ": " + c.Reason
 }
 
@@ -136,6 +140,16 @@ func (c *Client) Run(ctx context.Context) error {
 		switch {
 		case errors.Is(err, errReconnect):
 			c.o.Log.Info("reconnecting with the renewed certificate")
+		case errors.As(err, &sentAway) && sentAway.NewEpoch:
+			if err := c.newEpoch(); err != nil {
+				wait = pause.next()
+				c.o.Log.Error("no new epoch could be begun", "error", err, "retry", wait)
+			}
+		case errors.As(err, &sentAway) && sentAway.Doubled:
+			wait = sentAway.After + rand.N(sentAway.After/2+time.Millisecond)
+			if c.status.failed(err) {
+				c.o.Log.Error("the hub refuses this agent: "+sentAway.Reason, "retry", wait)
+			}
 		case errors.As(err, &sentAway):
 			// Half as long again at most, so that a fleet that was sent away together does not return together.
 			wait = sentAway.After + rand.N(sentAway.After/2+time.Millisecond)
@@ -152,6 +166,15 @@ func (c *Client) Run(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// newEpoch begins an epoch under which everything that is held goes up again.
+func (c *Client) newEpoch() error {
+	if c.o.Lineage == nil {
+		return errors.New("this agent keeps no lineage")
+	}
+	c.o.Log.Warn("the hub lets this agent in again: it begins a new epoch, and all that is held is sent again")
+	return c.o.Lineage.NewEpoch()
 }
 
 // ErrOffline says that there is no session.

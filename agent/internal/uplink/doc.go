@@ -9,7 +9,7 @@
 // One TCP connection with mutual TLS carries one session, one bidirectional stream:
 //
 //	            agent                                     hub
-//	dialling    Hello(epoch, next, pending)      →
+//	dialling    Hello(epoch, next, lineage)      →
 //	                                             ←        Welcome(cursor, beyond, window), or ComeBack
 //	                                             ←        Config and Models, now and whenever they change
 //	open        Declaration(series), before the first batch that uses them
@@ -66,9 +66,13 @@
 //
 // # Two agents with one identity
 //
-// A disk image that runs twice has one key, one epoch and two histories under the same sequences. The hub closes the
-// older of two sessions, and when they displace one another again and again, refuses the newer, logs and counts it. It cannot
-// tell whose readings are whose: revoke the identity and enrol both anew with fresh data directories.
+// A disk image that runs twice, or an old backup, has one key, one epoch and two histories under the same sequences. Each session has a
+// name, kept before Hello shows it (Lineage, kept by package identity), and Hello also shows that of the session before. The
+// hub lets on only who knows the last one, so the second of two is refused, also if they are never connected at once: the
+// hub's package guard has the states and why no crash locks an honest agent out. A refused agent keeps measuring and
+// forecasting, says why in log, status and metric, asks again every minute or so, and loses nothing. When an operator
+// readmits it, it is told to begin a new epoch: Epoch changes, the hub has nothing of that one, so all that the store
+// holds goes up again, and counts as duplicate where it is known.
 //
 // # A batch that the hub refuses
 //

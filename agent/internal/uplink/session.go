@@ -109,6 +109,13 @@ func (s *session) open(ctx context.Context) error {
 		Version: s.c.o.Version, Epoch: store.Epoch(), Pending: pending, Next: store.Next(),
 		Now: meter.MillisOf(s.c.o.Now()), ConfigRevision: s.c.o.ConfigRevision(),
 	}
+	if s.c.o.Lineage != nil {
+		l, err := s.c.o.Lineage.Begin()
+		if err != nil {
+			s.c.o.Log.Error("a copy of this agent may not be noticed", "error", err)
+		}
+		hello.Lineage = &l
+	}
 	if err := s.send(&uplinkv1.SyncRequest{Message: &uplinkv1.SyncRequest_Hello{Hello: wire.EncodeHello(hello)}}); err != nil {
 		return err
 	}
@@ -123,6 +130,11 @@ func (s *session) open(ctx context.Context) error {
 			w, err := wire.DecodeWelcome(m.Welcome)
 			if err != nil {
 				return err
+			}
+			if hello.Lineage != nil {
+				if err := s.c.o.Lineage.Begun(hello.Lineage.Next, w.Receipt); err != nil {
+					s.c.o.Log.Error("the next session will look like this one's repetition", "error", err)
+				}
 			}
 			if err := store.SetReceived(w.Received); err != nil {
 				return fmt.Errorf("take in what the hub has: %w", err)

@@ -2,6 +2,7 @@ package uplink
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -25,6 +26,7 @@ type Status struct {
 	Unreportable  uint64        // entries of reports that the hub can never store, since the start
 	BytesSent     uint64        // of messages, compressed, without TLS and framing
 	BytesReceived uint64        // the same
+	Doubled       bool          // the hub refuses this agent as a copy of another, or of what it was
 	Unbalanced    uint32        // accounts that the hub found different when it compared last
 	Compared      uint64        // accounts messages that the hub compared
 	Resent        uint64        // parts sent again because the hub asked
@@ -51,6 +53,7 @@ func (k *statusKeeper) connected(yes bool, now time.Time) {
 	if yes {
 		k.s.Sessions++
 		k.s.LastError = ""
+		k.s.Doubled = false
 	} else {
 		k.s.InFlight = 0
 	}
@@ -62,6 +65,8 @@ func (k *statusKeeper) failed(err error) (news bool) {
 	defer k.mu.Unlock()
 	k.s.Failures++
 	text := explain(err).Error()
+	away, ok := errors.AsType[comeBack](err)
+	k.s.Doubled = ok && away.Doubled
 	news = k.s.LastError != text
 	k.s.LastError = text
 	return news

@@ -28,6 +28,16 @@ type Store interface {
 	Changed() <-chan struct{}
 }
 
+// Lineage tells this agent from a copy of it.
+type Lineage interface {
+	// Begin names the next session, durably. With an error it returns what may be said without a name.
+	Begin() (wire.Lineage, error)
+	// Begun notes that the hub welcomed the agent to the session of that name.
+	Begun(name, receipt []byte) error
+	// NewEpoch changes the epoch that Store.Epoch returns, durably.
+	NewEpoch() error
+}
+
 // Outbox holds what is reported to the hub beside readings.
 type Outbox interface {
 	// NextReport returns something not yet acked, or an empty report. Its ID is of no account.

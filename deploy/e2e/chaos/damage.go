@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"fluxora.dev/deploy/e2e/rest"
 	"fluxora.dev/deploy/e2e/stage"
 )
 
@@ -84,6 +85,15 @@ func clone(ctx context.Context, w *world, _ *rand.Rand, hold func()) error {
 	dir := w.path(fmt.Sprintf("clone-%d", w.clones.Add(1)))
 	err := os.CopyFS(filepath.Join(dir, "agent"), os.DirFS(w.path("site/agent")))
 	if err := errors.Join(err, w.agent.Start(ctx)); err != nil {
+		return err
+	}
+	// Of two with the same data the first to come goes on: let that be the one whose readings count.
+	err = stage.WaitFor(ctx, "the agent to be connected", time.Minute, func(ctx context.Context) (bool, error) {
+		var o rest.Overview
+		err := w.agent.API.Get(ctx, "/v1/status", &o)
+		return o.Hub.Connected, err
+	})
+	if err != nil {
 		return err
 	}
 	port, err := freePort(7)

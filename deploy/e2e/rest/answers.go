@@ -37,6 +37,10 @@ type Agents struct {
 		Backlog    int64      `json:"backlog"`
 		Model      string     `json:"model"`
 		ModelState string     `json:"model_state"`
+		Doubled    *struct {
+			Refused int64  `json:"refused"`
+			From    string `json:"from"`
+		} `json:"doubled"`
 	} `json:"agents"`
 }
 

@@ -36,7 +36,9 @@ type cli struct {
 		Revoke tokenRevokeCmd `cmd:"" help:"Make an unused token useless."`
 	} `cmd:"" help:"Enrolment tokens."`
 	Agent struct {
-		Revoke agentRevokeCmd `cmd:"" help:"Shut an agent out."`
+		List    agentListCmd    `cmd:"" help:"List the agents, and those that another showed the identity of."`
+		Revoke  agentRevokeCmd  `cmd:"" help:"Shut an agent out."`
+		Readmit agentReadmitCmd `cmd:"" help:"Let in the copy of an agent that is refused, instead of the one in force."`
 	} `cmd:"" help:"Agents."`
 	APIToken struct {
 		Rotate apiTokenRotateCmd `cmd:"" help:"Make a new token and the one before useless."`

@@ -97,19 +97,6 @@ func (c tokenRevokeCmd) Run(i *invocation) error {
 	})
 }
 
-type agentRevokeCmd struct {
-	ID uuid.UUID `arg:"" help:"Id of the agent."`
-}
-
-func (c agentRevokeCmd) Run(i *invocation) error {
-	return i.admin(func(a *app.Admin) error {
-		if err := a.RevokeAgent(i.ctx, c.ID); err != nil {
-			return err
-		}
-		return i.print(map[string]any{"revoked": c.ID}, func(w io.Writer) { fmt.Fprintf(w, "agent %s is shut out\n", c.ID) })
-	})
-}
-
 type apiTokenRotateCmd struct{}
 
 func (apiTokenRotateCmd) Run(i *invocation) error {

@@ -18,6 +18,9 @@ type oneEpoch struct {
 }
 
 func (o oneEpoch) OpenSession(ctx context.Context, a ingest.Agent, h wire.Hello) (wire.Received, error) {
+	if _, err := o.fakeStore.OpenSession(ctx, a, h); err != nil { // the lineage is over all epochs
+		return wire.Received{}, err
+	}
 	return o.of(h.Epoch).OpenSession(ctx, a, h)
 }
 

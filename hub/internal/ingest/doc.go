@@ -10,6 +10,8 @@
 //   - One agent has one live session. A newer one closes the older and waits until it is out of the store before it asks the
 //     store for the Welcome; so a Welcome is never behind a commit of this process. Behind that of another hub process it may
 //     be, which Overlap then mends.
+//   - Whether an agent is a copy (Store.Knock, package guard) is decided before it may close the session of another, and durably
+//     before it is told.
 //   - Messages of a session are taken one at a time, in order, with one more being received meanwhile; flow control holds the
 //     agent back. So a session's memory is bounded by two messages of wire.MaxMessage, and all of it by MaxSessions.
 //

@@ -19,6 +19,7 @@ import (
 	"google.golang.org/grpc/credentials"
 
 	"fluxora.dev/hub/internal/authority"
+	"fluxora.dev/hub/internal/guard"
 	"fluxora.dev/hub/internal/ingest"
 	uplinkv1 "fluxora.dev/proto/fluxora/uplink/v1"
 	"fluxora.dev/proto/wire"
@@ -47,12 +48,15 @@ type fakeStore struct {
 	beforeAck  func()           // runs inside CommitBatch, after it took effect
 	inCommit   func(wire.Batch) // runs inside CommitBatch, before
 	secrets    map[string][]byte
+	lineages   map[uuid.UUID]guard.Lineage
+	epochs     map[uint64]uint64 // the next sequence of each
 }
 
 func newFakeStore() *fakeStore {
 	return &fakeStore{
 		org: uuid.New(), site: uuid.New(), tokens: make(map[uuid.UUID]uuid.UUID), certs: make(map[string]uuid.UUID),
 		revoked: make(map[uuid.UUID]bool), declared: make(map[meter.SeriesID]meter.Series), secrets: make(map[string][]byte),
+		lineages: make(map[uuid.UUID]guard.Lineage), epochs: make(map[uint64]uint64),
 		config: wire.SiteConfig{Revision: 3, Zone: "Europe/Oslo"},
 	}
 }
@@ -118,9 +122,23 @@ func (f *fakeStore) got() wire.Received {
 	return r
 }
 
-func (f *fakeStore) OpenSession(context.Context, ingest.Agent, wire.Hello) (wire.Received, error) {
+func (f *fakeStore) Knock(_ context.Context, a ingest.Agent, h wire.Hello, count uint64, _ string) (guard.Lineage, guard.Verdict, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	k := guard.Knock{Count: count, Sequence: h.Next}
+	if h.Lineage != nil {
+		k.Keeps, k.Last, k.Next = true, h.Lineage.Last, h.Lineage.Next
+	}
+	k.Highest, k.KnownEpoch = f.epochs[h.Epoch]
+	l, v := f.lineages[a.ID].Answer(k)
+	f.lineages[a.ID] = l
+	return l, v, nil
+}
+
+func (f *fakeStore) OpenSession(_ context.Context, _ ingest.Agent, h wire.Hello) (wire.Received, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.epochs[h.Epoch] = max(f.epochs[h.Epoch], h.Next)
 	return f.got(), f.fail
 }
 

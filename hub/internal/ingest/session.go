@@ -28,10 +28,11 @@ type session struct {
 	displace chan struct{} // closed when a newer session takes over
 	done     chan struct{} // closed when the handler will not touch the store again
 
-	next   uint64        // sequence that the agent gave next when the session began
-	config uint64        // revision the agent has
-	ask    chan struct{} // capacity 1: there may be something to ask for
-	asked  string        // the request that the agent is answering; empty for none
+	next    uint64        // sequence that the agent gave next when the session began
+	config  uint64        // revision the agent has
+	ask     chan struct{} // capacity 1: there may be something to ask for
+	receipt []byte        // for the name that the agent gave the session
+	asked   string        // the request that the agent is answering; empty for none
 }
 
 // Sync implements uplinkv1.UplinkServiceServer.
@@ -72,10 +73,15 @@ func (s *Server) Sync(stream uplinkv1.UplinkService_SyncServer) error {
 	if err != nil {
 		return err
 	}
+	if away, err := live.knock(ctx, hello); err != nil {
+		return err
+	} else if away != nil {
+		return sendAway(stream, *away)
+	}
 	if after, err := s.enter(ctx, live); err != nil {
 		return err
 	} else if after > 0 {
-		return sendComeBack(stream, after, "another agent uses the same identity")
+		return sendAway(stream, wire.ComeBack{After: after, Reason: "another agent uses the same identity", Doubled: true})
 	}
 	defer s.leave(live)
 	if err := live.welcome(ctx, hello); err != nil {
@@ -112,7 +118,7 @@ func (l *session) welcome(ctx context.Context, h wire.Hello) error {
 	}
 	l.server.o.Log.Info("agent connected", "agent", l.agent.ID, "site", l.agent.SiteName, "version", h.Version, "epoch", h.Epoch,
 		"cursor", got.Cursor, "next", h.Next, "pending", h.Pending)
-	w := wire.Welcome{Received: got, Now: meter.MillisOf(l.server.o.Now()), MaxInFlight: l.server.o.MaxInFlight}
+	w := wire.Welcome{Received: got, Now: meter.MillisOf(l.server.o.Now()), MaxInFlight: l.server.o.MaxInFlight, Receipt: l.receipt}
 	if err := l.stream.Send(&uplinkv1.SyncResponse{Message: &uplinkv1.SyncResponse_Welcome{Welcome: wire.EncodeWelcome(w)}}); err != nil {
 		return err
 	}
@@ -307,6 +313,9 @@ func (l *session) refuse(err error) error {
 }
 
 func sendComeBack(stream uplinkv1.UplinkService_SyncServer, after time.Duration, reason string) error {
-	c := wire.ComeBack{After: after, Reason: reason}
+	return sendAway(stream, wire.ComeBack{After: after, Reason: reason})
+}
+
+func sendAway(stream uplinkv1.UplinkService_SyncServer, c wire.ComeBack) error {
 	return stream.Send(&uplinkv1.SyncResponse{Message: &uplinkv1.SyncResponse_ComeBack{ComeBack: wire.EncodeComeBack(c)}})
 }

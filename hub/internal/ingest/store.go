@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"fluxora.dev/hub/internal/guard"
 	"fluxora.dev/proto/wire"
 )
 
@@ -33,6 +34,9 @@ type Store interface {
 	AgentByCertificate(ctx context.Context, agent uuid.UUID, serial string) (Agent, error)
 	// Fallen returns those of the holders whose agent was revoked or whose certificate is not known.
 	Fallen(ctx context.Context, holders []Holder) ([]uuid.UUID, error)
+	// Knock decides whether the agent is a copy, and keeps what follows from that: package guard says how. count is the number that
+	// the receipt in Hello proves, from the agent's address. On return the decision must be durable.
+	Knock(ctx context.Context, a Agent, h wire.Hello, count uint64, from string) (guard.Lineage, guard.Verdict, error)
 	// OpenSession notes what the agent says of itself and returns what is committed of its epoch.
 	OpenSession(ctx context.Context, a Agent, h wire.Hello) (wire.Received, error)
 	// Declare notes the series. It is idempotent.

@@ -58,6 +58,11 @@ type AgentRow struct {
 	Model      *uuid.UUID
 	ModelState string
 	LastMs     *int64 // newest reading of its site, ms since 1970
+
+	Doubled     int64      // how often another with its identity was refused as a copy, since it was readmitted last
+	DoubledAt   *time.Time // when last
+	DoubledFrom string     // and its address
+	Readmit     bool       // the next copy is let in
 }
 
 // AgentRows returns at most limit agents of an organisation whose ids come after the given one. The senders that stand for
@@ -68,7 +73,8 @@ func (s *Store) AgentRows(ctx context.Context, org, after uuid.UUID, limit int) 
 				where e.org_id = a.org_id and e.agent_id = a.agent_id), 0)::bigint,
 			m.model_id, coalesce(m.state, ''),
 			(select max(f.last_at) from fold f join point p on p.org_id = f.org_id and p.point_id = f.point_id
-				where p.org_id = a.org_id and p.site_id = a.site_id)
+				where p.org_id = a.org_id and p.site_id = a.site_id),
+			a.doubled, a.doubled_at, a.doubled_from, a.readmit
 		from agent a
 		left join site s on s.org_id = a.org_id and s.site_id = a.site_id
 		left join lateral (select model_id, state from agent_model am

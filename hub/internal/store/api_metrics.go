@@ -17,6 +17,7 @@ type Fleet struct {
 	DeriveLag                         time.Duration // age of the oldest of them
 	DeriveFailing                     int64         // sites
 	Agents, Revoked, Silent           int64
+	Doubled                           int64            // agents that another showed the identity of within a day
 	Backlog                           int64            // readings that agents said they hold unacked
 	Quarantined                       map[string]int64 // by reason
 	Models                            map[string]int64 // by state
@@ -44,8 +45,9 @@ func (s *Store) Fleet(ctx context.Context) (Fleet, error) {
 		from site_derived d join batch b on b.org_id = d.org_id and b.site_id = d.site_id and b.arrival > d.derived`).
 		QueryRow(func(r pgx.Row) error { return r.Scan(&f.Underived, &lag) })
 	ask.Queue(`select count(*), count(*) filter (where revoked_at is not null), coalesce(sum(pending) filter (where revoked_at is null), 0)::bigint,
-			count(*) filter (where revoked_at is null and coalesce(seen_at, enrolled_at) < now() - interval '1 hour') from agent where source = 'uplink'`).
-		QueryRow(func(r pgx.Row) error { return r.Scan(&f.Agents, &f.Revoked, &f.Backlog, &f.Silent) })
+			count(*) filter (where revoked_at is null and coalesce(seen_at, enrolled_at) < now() - interval '1 hour'),
+			count(*) filter (where revoked_at is null and doubled_at > now() - interval '1 day') from agent where source = 'uplink'`).
+		QueryRow(func(r pgx.Row) error { return r.Scan(&f.Agents, &f.Revoked, &f.Backlog, &f.Silent, &f.Doubled) })
 	ask.Queue(`select coalesce(sum(abs(unbalanced)), 0)::bigint, (select count(*) from resend where finished_at is null) from ledger where unbalanced <> 0`).
 		QueryRow(func(r pgx.Row) error { return r.Scan(&f.Unbalanced, &f.Resends) })
 	ask.Queue(`select reason, count(*) from quarantine group by reason`).Query(countInto(f.Quarantined))

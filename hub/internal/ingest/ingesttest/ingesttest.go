@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"testing"
 
+	"fluxora.dev/hub/internal/guard"
 	"fluxora.dev/hub/internal/ingest"
 	"fluxora.dev/proto/wire"
 	"fluxora.dev/shared/chunk"
@@ -27,6 +28,7 @@ func Run(t *testing.T, open func(t *testing.T) (ingest.Store, ingest.Agent)) {
 		"epochs":      epochs,
 		"reports":     reports,
 		"artifacts":   artifacts,
+		"copies":      copies,
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, a := open(t)
@@ -141,6 +143,42 @@ func reports(t *testing.T, b bench) {
 		if err := b.store.PutReport(b.ctx, b.agent, epoch, r); err != nil {
 			t.Errorf("report: %v", err)
 		}
+	}
+}
+
+// copies: the store keeps lineages as package guard says; what that decides is tested there.
+func copies(t *testing.T, b bench) {
+	knock := func(h wire.Hello, count uint64, want guard.Verdict) guard.Lineage {
+		t.Helper()
+		l, got, err := b.store.Knock(b.ctx, b.agent, h, count, "192.0.2.1:1")
+		if err != nil || got != want {
+			t.Errorf("verdict %d, %v: want %d", got, err, want)
+		}
+		return l
+	}
+	hello := func(last, next string) wire.Hello {
+		return wire.Hello{Epoch: epoch, Next: 1000, Lineage: &wire.Lineage{Last: []byte(last), Next: []byte(next)}}
+	}
+	old := wire.Hello{Epoch: epoch, Next: 999}
+	knock(old, 0, guard.Welcome)
+	for range 2 {
+		if l := knock(hello("", "a"), 0, guard.Welcome); l.Count != 1 {
+			t.Errorf("the first session is number %d", l.Count)
+		}
+	}
+	knock(hello("", "x"), 0, guard.Doubled)
+	if l := knock(hello("a", "b"), 1, guard.Welcome); l.Count != 2 || string(l.Current) != "b" || string(l.Previous) != "a" {
+		t.Errorf("the second session makes %+v", l)
+	}
+	knock(hello("a", "x"), 1, guard.Doubled)
+	knock(old, 0, guard.Doubled)
+	old.Next = 1000
+	knock(old, 0, guard.Unguarded)
+	old.Next, old.Epoch = 1, epoch+1
+	knock(old, 0, guard.Unguarded)
+	knock(hello("y", "z"), 9, guard.Forgotten)
+	if l := knock(hello("z", ""), 10, guard.Welcome); l.Count != 10 {
+		t.Errorf("a Hello that begins no session makes %+v", l)
 	}
 }
 

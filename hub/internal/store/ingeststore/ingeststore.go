@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"fluxora.dev/hub/internal/guard"
 	"fluxora.dev/hub/internal/ingest"
 	"fluxora.dev/hub/internal/store"
 	"fluxora.dev/proto/wire"
@@ -43,6 +44,12 @@ func (s Store) Fallen(ctx context.Context, holders []ingest.Holder) ([]uuid.UUID
 	}
 	fallen, err := s.store.Fallen(ctx, agents, serials)
 	return fallen, translate(err)
+}
+
+// Knock implements ingest.Store.
+func (s Store) Knock(ctx context.Context, a ingest.Agent, h wire.Hello, count uint64, from string) (guard.Lineage, guard.Verdict, error) {
+	l, v, err := s.store.Knock(ctx, a.Org, a.ID, h, count, from)
+	return l, v, translate(err)
 }
 
 // OpenSession implements ingest.Store.

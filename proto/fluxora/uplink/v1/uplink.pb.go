@@ -706,6 +706,7 @@ type Hello struct {
 	Pending        uint64                 `protobuf:"varint,4,opt,name=pending,proto3" json:"pending,omitempty"`                                     // readings not yet acked
 	NowMs          int64                  `protobuf:"varint,5,opt,name=now_ms,json=nowMs,proto3" json:"now_ms,omitempty"`                            // the agent's clock
 	ConfigRevision uint64                 `protobuf:"varint,6,opt,name=config_revision,json=configRevision,proto3" json:"config_revision,omitempty"` // revision of the SiteConfig in force
+	Lineage        *Lineage               `protobuf:"bytes,7,opt,name=lineage,proto3" json:"lineage,omitempty"`                                      // absent from agents that keep none
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -782,6 +783,75 @@ func (x *Hello) GetConfigRevision() uint64 {
 	return 0
 }
 
+func (x *Hello) GetLineage() *Lineage {
+	if x != nil {
+		return x.Lineage
+	}
+	return nil
+}
+
+// Lineage tells an agent from a copy of it. The agent names each session with bytes drawn at random, keeps them durably before it
+// sends them, and shows in each Hello the name of the last session that it was welcomed to.
+type Lineage struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Last          []byte                 `protobuf:"bytes,1,opt,name=last,proto3" json:"last,omitempty"`       // empty before the first session
+	Receipt       []byte                 `protobuf:"bytes,2,opt,name=receipt,proto3" json:"receipt,omitempty"` // that came with the Welcome to it
+	Next          []byte                 `protobuf:"bytes,3,opt,name=next,proto3" json:"next,omitempty"`       // this session's; empty when the agent could not keep one: then none is begun
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Lineage) Reset() {
+	*x = Lineage{}
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Lineage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Lineage) ProtoMessage() {}
+
+func (x *Lineage) ProtoReflect() protoreflect.Message {
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Lineage.ProtoReflect.Descriptor instead.
+func (*Lineage) Descriptor() ([]byte, []int) {
+	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Lineage) GetLast() []byte {
+	if x != nil {
+		return x.Last
+	}
+	return nil
+}
+
+func (x *Lineage) GetReceipt() []byte {
+	if x != nil {
+		return x.Receipt
+	}
+	return nil
+}
+
+func (x *Lineage) GetNext() []byte {
+	if x != nil {
+		return x.Next
+	}
+	return nil
+}
+
 // Welcome answers Hello with everything the hub has of that epoch.
 type Welcome struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -789,13 +859,14 @@ type Welcome struct {
 	Beyond        []*Range               `protobuf:"bytes,2,rep,name=beyond,proto3" json:"beyond,omitempty"`                                 // committed ranges above the cursor, ascending, disjoint
 	NowMs         int64                  `protobuf:"varint,3,opt,name=now_ms,json=nowMs,proto3" json:"now_ms,omitempty"`                     // the hub's clock
 	MaxInFlight   uint64                 `protobuf:"varint,4,opt,name=max_in_flight,json=maxInFlight,proto3" json:"max_in_flight,omitempty"` // readings the hub allows unacked in this session
+	Receipt       []byte                 `protobuf:"bytes,5,opt,name=receipt,proto3" json:"receipt,omitempty"`                               // for Hello's lineage.next, to be kept with it; empty when there was none
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Welcome) Reset() {
 	*x = Welcome{}
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[8]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -807,7 +878,7 @@ func (x *Welcome) String() string {
 func (*Welcome) ProtoMessage() {}
 
 func (x *Welcome) ProtoReflect() protoreflect.Message {
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[8]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -820,7 +891,7 @@ func (x *Welcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Welcome.ProtoReflect.Descriptor instead.
 func (*Welcome) Descriptor() ([]byte, []int) {
-	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{8}
+	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Welcome) GetCursor() uint64 {
@@ -851,6 +922,13 @@ func (x *Welcome) GetMaxInFlight() uint64 {
 	return 0
 }
 
+func (x *Welcome) GetReceipt() []byte {
+	if x != nil {
+		return x.Receipt
+	}
+	return nil
+}
+
 // Declaration tells the hub what the series numbers mean; it must come before the first block that uses them. It is
 // idempotent.
 type Declaration struct {
@@ -862,7 +940,7 @@ type Declaration struct {
 
 func (x *Declaration) Reset() {
 	*x = Declaration{}
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[9]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -874,7 +952,7 @@ func (x *Declaration) String() string {
 func (*Declaration) ProtoMessage() {}
 
 func (x *Declaration) ProtoReflect() protoreflect.Message {
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[9]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -887,7 +965,7 @@ func (x *Declaration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Declaration.ProtoReflect.Descriptor instead.
 func (*Declaration) Descriptor() ([]byte, []int) {
-	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{9}
+	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Declaration) GetSeries() []*v1.Series {
@@ -910,7 +988,7 @@ type Batch struct {
 
 func (x *Batch) Reset() {
 	*x = Batch{}
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[10]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -922,7 +1000,7 @@ func (x *Batch) String() string {
 func (*Batch) ProtoMessage() {}
 
 func (x *Batch) ProtoReflect() protoreflect.Message {
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[10]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -935,7 +1013,7 @@ func (x *Batch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Batch.ProtoReflect.Descriptor instead.
 func (*Batch) Descriptor() ([]byte, []int) {
-	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{10}
+	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Batch) GetFirst() uint64 {
@@ -977,7 +1055,7 @@ type Ack struct {
 
 func (x *Ack) Reset() {
 	*x = Ack{}
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[11]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -989,7 +1067,7 @@ func (x *Ack) String() string {
 func (*Ack) ProtoMessage() {}
 
 func (x *Ack) ProtoReflect() protoreflect.Message {
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[11]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1002,7 +1080,7 @@ func (x *Ack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ack.ProtoReflect.Descriptor instead.
 func (*Ack) Descriptor() ([]byte, []int) {
-	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{11}
+	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Ack) GetRange() *Range {
@@ -1031,7 +1109,7 @@ type Overlap struct {
 
 func (x *Overlap) Reset() {
 	*x = Overlap{}
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[12]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1043,7 +1121,7 @@ func (x *Overlap) String() string {
 func (*Overlap) ProtoMessage() {}
 
 func (x *Overlap) ProtoReflect() protoreflect.Message {
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[12]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1056,7 +1134,7 @@ func (x *Overlap) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Overlap.ProtoReflect.Descriptor instead.
 func (*Overlap) Descriptor() ([]byte, []int) {
-	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{12}
+	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Overlap) GetRange() *Range {
@@ -1092,7 +1170,7 @@ type Refusal struct {
 
 func (x *Refusal) Reset() {
 	*x = Refusal{}
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[13]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1104,7 +1182,7 @@ func (x *Refusal) String() string {
 func (*Refusal) ProtoMessage() {}
 
 func (x *Refusal) ProtoReflect() protoreflect.Message {
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[13]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1117,7 +1195,7 @@ func (x *Refusal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refusal.ProtoReflect.Descriptor instead.
 func (*Refusal) Descriptor() ([]byte, []int) {
-	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{13}
+	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Refusal) GetRange() *Range {
@@ -1148,7 +1226,7 @@ type Report struct {
 
 func (x *Report) Reset() {
 	*x = Report{}
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[14]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1160,7 +1238,7 @@ func (x *Report) String() string {
 func (*Report) ProtoMessage() {}
 
 func (x *Report) ProtoReflect() protoreflect.Message {
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[14]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1173,7 +1251,7 @@ func (x *Report) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Report.ProtoReflect.Descriptor instead.
 func (*Report) Descriptor() ([]byte, []int) {
-	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{14}
+	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Report) GetId() uint64 {
@@ -1216,7 +1294,7 @@ type ModelState struct {
 
 func (x *ModelState) Reset() {
 	*x = ModelState{}
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[15]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1228,7 +1306,7 @@ func (x *ModelState) String() string {
 func (*ModelState) ProtoMessage() {}
 
 func (x *ModelState) ProtoReflect() protoreflect.Message {
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[15]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1241,7 +1319,7 @@ func (x *ModelState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModelState.ProtoReflect.Descriptor instead.
 func (*ModelState) Descriptor() ([]byte, []int) {
-	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{15}
+	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ModelState) GetId() string {
@@ -1277,7 +1355,7 @@ type ReportAck struct {
 
 func (x *ReportAck) Reset() {
 	*x = ReportAck{}
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[16]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1289,7 +1367,7 @@ func (x *ReportAck) String() string {
 func (*ReportAck) ProtoMessage() {}
 
 func (x *ReportAck) ProtoReflect() protoreflect.Message {
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[16]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1302,7 +1380,7 @@ func (x *ReportAck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportAck.ProtoReflect.Descriptor instead.
 func (*ReportAck) Descriptor() ([]byte, []int) {
-	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{16}
+	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ReportAck) GetId() uint64 {
@@ -1339,7 +1417,7 @@ type Ledger struct {
 
 func (x *Ledger) Reset() {
 	*x = Ledger{}
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[17]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1351,7 +1429,7 @@ func (x *Ledger) String() string {
 func (*Ledger) ProtoMessage() {}
 
 func (x *Ledger) ProtoReflect() protoreflect.Message {
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[17]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1364,7 +1442,7 @@ func (x *Ledger) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ledger.ProtoReflect.Descriptor instead.
 func (*Ledger) Descriptor() ([]byte, []int) {
-	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{17}
+	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Ledger) GetId() uint64 {
@@ -1407,7 +1485,7 @@ type LedgerEntry struct {
 
 func (x *LedgerEntry) Reset() {
 	*x = LedgerEntry{}
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[18]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1419,7 +1497,7 @@ func (x *LedgerEntry) String() string {
 func (*LedgerEntry) ProtoMessage() {}
 
 func (x *LedgerEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[18]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1432,7 +1510,7 @@ func (x *LedgerEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LedgerEntry.ProtoReflect.Descriptor instead.
 func (*LedgerEntry) Descriptor() ([]byte, []int) {
-	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{18}
+	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *LedgerEntry) GetPoint() string {
@@ -1510,7 +1588,7 @@ type LedgerAck struct {
 
 func (x *LedgerAck) Reset() {
 	*x = LedgerAck{}
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[19]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1522,7 +1600,7 @@ func (x *LedgerAck) String() string {
 func (*LedgerAck) ProtoMessage() {}
 
 func (x *LedgerAck) ProtoReflect() protoreflect.Message {
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[19]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1535,7 +1613,7 @@ func (x *LedgerAck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LedgerAck.ProtoReflect.Descriptor instead.
 func (*LedgerAck) Descriptor() ([]byte, []int) {
-	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{19}
+	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *LedgerAck) GetId() uint64 {
@@ -1573,7 +1651,7 @@ type Resend struct {
 
 func (x *Resend) Reset() {
 	*x = Resend{}
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[20]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1585,7 +1663,7 @@ func (x *Resend) String() string {
 func (*Resend) ProtoMessage() {}
 
 func (x *Resend) ProtoReflect() protoreflect.Message {
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[20]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1598,7 +1676,7 @@ func (x *Resend) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resend.ProtoReflect.Descriptor instead.
 func (*Resend) Descriptor() ([]byte, []int) {
-	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{20}
+	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Resend) GetId() string {
@@ -1652,7 +1730,7 @@ type Resent struct {
 
 func (x *Resent) Reset() {
 	*x = Resent{}
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[21]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1664,7 +1742,7 @@ func (x *Resent) String() string {
 func (*Resent) ProtoMessage() {}
 
 func (x *Resent) ProtoReflect() protoreflect.Message {
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[21]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1677,7 +1755,7 @@ func (x *Resent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resent.ProtoReflect.Descriptor instead.
 func (*Resent) Descriptor() ([]byte, []int) {
-	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{21}
+	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Resent) GetId() string {
@@ -1733,7 +1811,7 @@ type ResentAck struct {
 
 func (x *ResentAck) Reset() {
 	*x = ResentAck{}
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[22]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1745,7 +1823,7 @@ func (x *ResentAck) String() string {
 func (*ResentAck) ProtoMessage() {}
 
 func (x *ResentAck) ProtoReflect() protoreflect.Message {
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[22]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1758,7 +1836,7 @@ func (x *ResentAck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResentAck.ProtoReflect.Descriptor instead.
 func (*ResentAck) Descriptor() ([]byte, []int) {
-	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{22}
+	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ResentAck) GetId() string {
@@ -1780,13 +1858,15 @@ type ComeBack struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	AfterMs       int64                  `protobuf:"varint,1,opt,name=after_ms,json=afterMs,proto3" json:"after_ms,omitempty"`
 	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	Doubled       bool                   `protobuf:"varint,3,opt,name=doubled,proto3" json:"doubled,omitempty"`                   // another agent followed on Hello's lineage.last: it has this identity, or these are old data of one
+	NewEpoch      bool                   `protobuf:"varint,4,opt,name=new_epoch,json=newEpoch,proto3" json:"new_epoch,omitempty"` // the agent is let in again, but is to begin a new epoch first, since its sequences may have been used
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ComeBack) Reset() {
 	*x = ComeBack{}
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[23]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1798,7 +1878,7 @@ func (x *ComeBack) String() string {
 func (*ComeBack) ProtoMessage() {}
 
 func (x *ComeBack) ProtoReflect() protoreflect.Message {
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[23]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1811,7 +1891,7 @@ func (x *ComeBack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ComeBack.ProtoReflect.Descriptor instead.
 func (*ComeBack) Descriptor() ([]byte, []int) {
-	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{23}
+	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ComeBack) GetAfterMs() int64 {
@@ -1828,6 +1908,20 @@ func (x *ComeBack) GetReason() string {
 	return ""
 }
 
+func (x *ComeBack) GetDoubled() bool {
+	if x != nil {
+		return x.Doubled
+	}
+	return false
+}
+
+func (x *ComeBack) GetNewEpoch() bool {
+	if x != nil {
+		return x.NewEpoch
+	}
+	return false
+}
+
 // SiteConfig is what the hub decides for a site. Unset fields leave the agent's own configuration in force.
 type SiteConfig struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1842,7 +1936,7 @@ type SiteConfig struct {
 
 func (x *SiteConfig) Reset() {
 	*x = SiteConfig{}
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[24]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1854,7 +1948,7 @@ func (x *SiteConfig) String() string {
 func (*SiteConfig) ProtoMessage() {}
 
 func (x *SiteConfig) ProtoReflect() protoreflect.Message {
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[24]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1867,7 +1961,7 @@ func (x *SiteConfig) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SiteConfig.ProtoReflect.Descriptor instead.
 func (*SiteConfig) Descriptor() ([]byte, []int) {
-	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{24}
+	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *SiteConfig) GetRevision() uint64 {
@@ -1915,7 +2009,7 @@ type Models struct {
 
 func (x *Models) Reset() {
 	*x = Models{}
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[25]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1927,7 +2021,7 @@ func (x *Models) String() string {
 func (*Models) ProtoMessage() {}
 
 func (x *Models) ProtoReflect() protoreflect.Message {
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[25]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1940,7 +2034,7 @@ func (x *Models) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Models.ProtoReflect.Descriptor instead.
 func (*Models) Descriptor() ([]byte, []int) {
-	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{25}
+	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Models) GetModels() []*ModelVersion {
@@ -1964,7 +2058,7 @@ type ModelVersion struct {
 
 func (x *ModelVersion) Reset() {
 	*x = ModelVersion{}
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[26]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1976,7 +2070,7 @@ func (x *ModelVersion) String() string {
 func (*ModelVersion) ProtoMessage() {}
 
 func (x *ModelVersion) ProtoReflect() protoreflect.Message {
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[26]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1989,7 +2083,7 @@ func (x *ModelVersion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModelVersion.ProtoReflect.Descriptor instead.
 func (*ModelVersion) Descriptor() ([]byte, []int) {
-	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{26}
+	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ModelVersion) GetId() string {
@@ -2044,7 +2138,7 @@ type ArtifactRequest struct {
 
 func (x *ArtifactRequest) Reset() {
 	*x = ArtifactRequest{}
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[27]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2056,7 +2150,7 @@ func (x *ArtifactRequest) String() string {
 func (*ArtifactRequest) ProtoMessage() {}
 
 func (x *ArtifactRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[27]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2069,7 +2163,7 @@ func (x *ArtifactRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArtifactRequest.ProtoReflect.Descriptor instead.
 func (*ArtifactRequest) Descriptor() ([]byte, []int) {
-	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{27}
+	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ArtifactRequest) GetId() string {
@@ -2095,7 +2189,7 @@ type ArtifactResponse struct {
 
 func (x *ArtifactResponse) Reset() {
 	*x = ArtifactResponse{}
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[28]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2107,7 +2201,7 @@ func (x *ArtifactResponse) String() string {
 func (*ArtifactResponse) ProtoMessage() {}
 
 func (x *ArtifactResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[28]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2120,7 +2214,7 @@ func (x *ArtifactResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArtifactResponse.ProtoReflect.Descriptor instead.
 func (*ArtifactResponse) Descriptor() ([]byte, []int) {
-	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{28}
+	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ArtifactResponse) GetData() []byte {
@@ -2179,19 +2273,25 @@ const file_fluxora_uplink_v1_uplink_proto_rawDesc = "" +
 	"\amessage\"/\n" +
 	"\x05Range\x12\x14\n" +
 	"\x05first\x18\x01 \x01(\x04R\x05first\x12\x10\n" +
-	"\x03end\x18\x02 \x01(\x04R\x03end\"\xa5\x01\n" +
+	"\x03end\x18\x02 \x01(\x04R\x03end\"\xdb\x01\n" +
 	"\x05Hello\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x12\n" +
 	"\x04next\x18\x03 \x01(\x04R\x04next\x12\x18\n" +
 	"\apending\x18\x04 \x01(\x04R\apending\x12\x15\n" +
 	"\x06now_ms\x18\x05 \x01(\x03R\x05nowMs\x12'\n" +
-	"\x0fconfig_revision\x18\x06 \x01(\x04R\x0econfigRevision\"\x8e\x01\n" +
+	"\x0fconfig_revision\x18\x06 \x01(\x04R\x0econfigRevision\x124\n" +
+	"\alineage\x18\a \x01(\v2\x1a.fluxora.uplink.v1.LineageR\alineage\"K\n" +
+	"\aLineage\x12\x12\n" +
+	"\x04last\x18\x01 \x01(\fR\x04last\x12\x18\n" +
+	"\areceipt\x18\x02 \x01(\fR\areceipt\x12\x12\n" +
+	"\x04next\x18\x03 \x01(\fR\x04next\"\xa8\x01\n" +
 	"\aWelcome\x12\x16\n" +
 	"\x06cursor\x18\x01 \x01(\x04R\x06cursor\x120\n" +
 	"\x06beyond\x18\x02 \x03(\v2\x18.fluxora.uplink.v1.RangeR\x06beyond\x12\x15\n" +
 	"\x06now_ms\x18\x03 \x01(\x03R\x05nowMs\x12\"\n" +
-	"\rmax_in_flight\x18\x04 \x01(\x04R\vmaxInFlight\"?\n" +
+	"\rmax_in_flight\x18\x04 \x01(\x04R\vmaxInFlight\x12\x18\n" +
+	"\areceipt\x18\x05 \x01(\fR\areceipt\"?\n" +
 	"\vDeclaration\x120\n" +
 	"\x06series\x18\x01 \x03(\v2\x18.fluxora.meter.v1.SeriesR\x06series\"~\n" +
 	"\x05Batch\x12\x14\n" +
@@ -2258,10 +2358,12 @@ const file_fluxora_uplink_v1_uplink_proto_rawDesc = "" +
 	"\x04done\x18\x06 \x01(\bR\x04done\"0\n" +
 	"\tResentAck\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x13\n" +
-	"\x05to_ms\x18\x02 \x01(\x03R\x04toMs\"=\n" +
+	"\x05to_ms\x18\x02 \x01(\x03R\x04toMs\"t\n" +
 	"\bComeBack\x12\x19\n" +
 	"\bafter_ms\x18\x01 \x01(\x03R\aafterMs\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x93\x01\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x18\n" +
+	"\adoubled\x18\x03 \x01(\bR\adoubled\x12\x1b\n" +
+	"\tnew_epoch\x18\x04 \x01(\bR\bnewEpoch\"\x93\x01\n" +
 	"\n" +
 	"SiteConfig\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\x12\x12\n" +
@@ -2302,7 +2404,7 @@ func file_fluxora_uplink_v1_uplink_proto_rawDescGZIP() []byte {
 	return file_fluxora_uplink_v1_uplink_proto_rawDescData
 }
 
-var file_fluxora_uplink_v1_uplink_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_fluxora_uplink_v1_uplink_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_fluxora_uplink_v1_uplink_proto_goTypes = []any{
 	(*EnrolRequest)(nil),     // 0: fluxora.uplink.v1.EnrolRequest
 	(*EnrolResponse)(nil),    // 1: fluxora.uplink.v1.EnrolResponse
@@ -2312,77 +2414,79 @@ var file_fluxora_uplink_v1_uplink_proto_goTypes = []any{
 	(*SyncResponse)(nil),     // 5: fluxora.uplink.v1.SyncResponse
 	(*Range)(nil),            // 6: fluxora.uplink.v1.Range
 	(*Hello)(nil),            // 7: fluxora.uplink.v1.Hello
-	(*Welcome)(nil),          // 8: fluxora.uplink.v1.Welcome
-	(*Declaration)(nil),      // 9: fluxora.uplink.v1.Declaration
-	(*Batch)(nil),            // 10: fluxora.uplink.v1.Batch
-	(*Ack)(nil),              // 11: fluxora.uplink.v1.Ack
-	(*Overlap)(nil),          // 12: fluxora.uplink.v1.Overlap
-	(*Refusal)(nil),          // 13: fluxora.uplink.v1.Refusal
-	(*Report)(nil),           // 14: fluxora.uplink.v1.Report
-	(*ModelState)(nil),       // 15: fluxora.uplink.v1.ModelState
-	(*ReportAck)(nil),        // 16: fluxora.uplink.v1.ReportAck
-	(*Ledger)(nil),           // 17: fluxora.uplink.v1.Ledger
-	(*LedgerEntry)(nil),      // 18: fluxora.uplink.v1.LedgerEntry
-	(*LedgerAck)(nil),        // 19: fluxora.uplink.v1.LedgerAck
-	(*Resend)(nil),           // 20: fluxora.uplink.v1.Resend
-	(*Resent)(nil),           // 21: fluxora.uplink.v1.Resent
-	(*ResentAck)(nil),        // 22: fluxora.uplink.v1.ResentAck
-	(*ComeBack)(nil),         // 23: fluxora.uplink.v1.ComeBack
-	(*SiteConfig)(nil),       // 24: fluxora.uplink.v1.SiteConfig
-	(*Models)(nil),           // 25: fluxora.uplink.v1.Models
-	(*ModelVersion)(nil),     // 26: fluxora.uplink.v1.ModelVersion
-	(*ArtifactRequest)(nil),  // 27: fluxora.uplink.v1.ArtifactRequest
-	(*ArtifactResponse)(nil), // 28: fluxora.uplink.v1.ArtifactResponse
-	(*v1.Series)(nil),        // 29: fluxora.meter.v1.Series
-	(*v1.Block)(nil),         // 30: fluxora.meter.v1.Block
-	(*v1.Forecast)(nil),      // 31: fluxora.meter.v1.Forecast
-	(*v1.Quarantined)(nil),   // 32: fluxora.meter.v1.Quarantined
+	(*Lineage)(nil),          // 8: fluxora.uplink.v1.Lineage
+	(*Welcome)(nil),          // 9: fluxora.uplink.v1.Welcome
+	(*Declaration)(nil),      // 10: fluxora.uplink.v1.Declaration
+	(*Batch)(nil),            // 11: fluxora.uplink.v1.Batch
+	(*Ack)(nil),              // 12: fluxora.uplink.v1.Ack
+	(*Overlap)(nil),          // 13: fluxora.uplink.v1.Overlap
+	(*Refusal)(nil),          // 14: fluxora.uplink.v1.Refusal
+	(*Report)(nil),           // 15: fluxora.uplink.v1.Report
+	(*ModelState)(nil),       // 16: fluxora.uplink.v1.ModelState
+	(*ReportAck)(nil),        // 17: fluxora.uplink.v1.ReportAck
+	(*Ledger)(nil),           // 18: fluxora.uplink.v1.Ledger
+	(*LedgerEntry)(nil),      // 19: fluxora.uplink.v1.LedgerEntry
+	(*LedgerAck)(nil),        // 20: fluxora.uplink.v1.LedgerAck
+	(*Resend)(nil),           // 21: fluxora.uplink.v1.Resend
+	(*Resent)(nil),           // 22: fluxora.uplink.v1.Resent
+	(*ResentAck)(nil),        // 23: fluxora.uplink.v1.ResentAck
+	(*ComeBack)(nil),         // 24: fluxora.uplink.v1.ComeBack
+	(*SiteConfig)(nil),       // 25: fluxora.uplink.v1.SiteConfig
+	(*Models)(nil),           // 26: fluxora.uplink.v1.Models
+	(*ModelVersion)(nil),     // 27: fluxora.uplink.v1.ModelVersion
+	(*ArtifactRequest)(nil),  // 28: fluxora.uplink.v1.ArtifactRequest
+	(*ArtifactResponse)(nil), // 29: fluxora.uplink.v1.ArtifactResponse
+	(*v1.Series)(nil),        // 30: fluxora.meter.v1.Series
+	(*v1.Block)(nil),         // 31: fluxora.meter.v1.Block
+	(*v1.Forecast)(nil),      // 32: fluxora.meter.v1.Forecast
+	(*v1.Quarantined)(nil),   // 33: fluxora.meter.v1.Quarantined
 }
 var file_fluxora_uplink_v1_uplink_proto_depIdxs = []int32{
-	24, // 0: fluxora.uplink.v1.EnrolResponse.config:type_name -> fluxora.uplink.v1.SiteConfig
+	25, // 0: fluxora.uplink.v1.EnrolResponse.config:type_name -> fluxora.uplink.v1.SiteConfig
 	7,  // 1: fluxora.uplink.v1.SyncRequest.hello:type_name -> fluxora.uplink.v1.Hello
-	9,  // 2: fluxora.uplink.v1.SyncRequest.declaration:type_name -> fluxora.uplink.v1.Declaration
-	10, // 3: fluxora.uplink.v1.SyncRequest.batch:type_name -> fluxora.uplink.v1.Batch
-	14, // 4: fluxora.uplink.v1.SyncRequest.report:type_name -> fluxora.uplink.v1.Report
-	17, // 5: fluxora.uplink.v1.SyncRequest.ledger:type_name -> fluxora.uplink.v1.Ledger
-	21, // 6: fluxora.uplink.v1.SyncRequest.resent:type_name -> fluxora.uplink.v1.Resent
-	8,  // 7: fluxora.uplink.v1.SyncResponse.welcome:type_name -> fluxora.uplink.v1.Welcome
-	11, // 8: fluxora.uplink.v1.SyncResponse.ack:type_name -> fluxora.uplink.v1.Ack
-	12, // 9: fluxora.uplink.v1.SyncResponse.overlap:type_name -> fluxora.uplink.v1.Overlap
-	16, // 10: fluxora.uplink.v1.SyncResponse.report_ack:type_name -> fluxora.uplink.v1.ReportAck
-	23, // 11: fluxora.uplink.v1.SyncResponse.come_back:type_name -> fluxora.uplink.v1.ComeBack
-	24, // 12: fluxora.uplink.v1.SyncResponse.config:type_name -> fluxora.uplink.v1.SiteConfig
-	25, // 13: fluxora.uplink.v1.SyncResponse.models:type_name -> fluxora.uplink.v1.Models
-	13, // 14: fluxora.uplink.v1.SyncResponse.refusal:type_name -> fluxora.uplink.v1.Refusal
-	19, // 15: fluxora.uplink.v1.SyncResponse.ledger_ack:type_name -> fluxora.uplink.v1.LedgerAck
-	20, // 16: fluxora.uplink.v1.SyncResponse.resend:type_name -> fluxora.uplink.v1.Resend
-	22, // 17: fluxora.uplink.v1.SyncResponse.resent_ack:type_name -> fluxora.uplink.v1.ResentAck
-	6,  // 18: fluxora.uplink.v1.Welcome.beyond:type_name -> fluxora.uplink.v1.Range
-	29, // 19: fluxora.uplink.v1.Declaration.series:type_name -> fluxora.meter.v1.Series
-	30, // 20: fluxora.uplink.v1.Batch.blocks:type_name -> fluxora.meter.v1.Block
-	6,  // 21: fluxora.uplink.v1.Ack.range:type_name -> fluxora.uplink.v1.Range
-	6,  // 22: fluxora.uplink.v1.Overlap.range:type_name -> fluxora.uplink.v1.Range
-	6,  // 23: fluxora.uplink.v1.Overlap.beyond:type_name -> fluxora.uplink.v1.Range
-	6,  // 24: fluxora.uplink.v1.Refusal.range:type_name -> fluxora.uplink.v1.Range
-	31, // 25: fluxora.uplink.v1.Report.forecasts:type_name -> fluxora.meter.v1.Forecast
-	32, // 26: fluxora.uplink.v1.Report.quarantined:type_name -> fluxora.meter.v1.Quarantined
-	15, // 27: fluxora.uplink.v1.Report.models:type_name -> fluxora.uplink.v1.ModelState
-	18, // 28: fluxora.uplink.v1.Ledger.entries:type_name -> fluxora.uplink.v1.LedgerEntry
-	30, // 29: fluxora.uplink.v1.Resent.blocks:type_name -> fluxora.meter.v1.Block
-	26, // 30: fluxora.uplink.v1.Models.models:type_name -> fluxora.uplink.v1.ModelVersion
-	0,  // 31: fluxora.uplink.v1.EnrolmentService.Enrol:input_type -> fluxora.uplink.v1.EnrolRequest
-	2,  // 32: fluxora.uplink.v1.EnrolmentService.Renew:input_type -> fluxora.uplink.v1.RenewRequest
-	4,  // 33: fluxora.uplink.v1.UplinkService.Sync:input_type -> fluxora.uplink.v1.SyncRequest
-	27, // 34: fluxora.uplink.v1.UplinkService.Artifact:input_type -> fluxora.uplink.v1.ArtifactRequest
-	1,  // 35: fluxora.uplink.v1.EnrolmentService.Enrol:output_type -> fluxora.uplink.v1.EnrolResponse
-	3,  // 36: fluxora.uplink.v1.EnrolmentService.Renew:output_type -> fluxora.uplink.v1.RenewResponse
-	5,  // 37: fluxora.uplink.v1.UplinkService.Sync:output_type -> fluxora.uplink.v1.SyncResponse
-	28, // 38: fluxora.uplink.v1.UplinkService.Artifact:output_type -> fluxora.uplink.v1.ArtifactResponse
-	35, // [35:39] is the sub-list for method output_type
-	31, // [31:35] is the sub-list for method input_type
-	31, // [31:31] is the sub-list for extension type_name
-	31, // [31:31] is the sub-list for extension extendee
-	0,  // [0:31] is the sub-list for field type_name
+	10, // 2: fluxora.uplink.v1.SyncRequest.declaration:type_name -> fluxora.uplink.v1.Declaration
+	11, // 3: fluxora.uplink.v1.SyncRequest.batch:type_name -> fluxora.uplink.v1.Batch
+	15, // 4: fluxora.uplink.v1.SyncRequest.report:type_name -> fluxora.uplink.v1.Report
+	18, // 5: fluxora.uplink.v1.SyncRequest.ledger:type_name -> fluxora.uplink.v1.Ledger
+	22, // 6: fluxora.uplink.v1.SyncRequest.resent:type_name -> fluxora.uplink.v1.Resent
+	9,  // 7: fluxora.uplink.v1.SyncResponse.welcome:type_name -> fluxora.uplink.v1.Welcome
+	12, // 8: fluxora.uplink.v1.SyncResponse.ack:type_name -> fluxora.uplink.v1.Ack
+	13, // 9: fluxora.uplink.v1.SyncResponse.overlap:type_name -> fluxora.uplink.v1.Overlap
+	17, // 10: fluxora.uplink.v1.SyncResponse.report_ack:type_name -> fluxora.uplink.v1.ReportAck
+	24, // 11: fluxora.uplink.v1.SyncResponse.come_back:type_name -> fluxora.uplink.v1.ComeBack
+	25, // 12: fluxora.uplink.v1.SyncResponse.config:type_name -> fluxora.uplink.v1.SiteConfig
+	26, // 13: fluxora.uplink.v1.SyncResponse.models:type_name -> fluxora.uplink.v1.Models
+	14, // 14: fluxora.uplink.v1.SyncResponse.refusal:type_name -> fluxora.uplink.v1.Refusal
+	20, // 15: fluxora.uplink.v1.SyncResponse.ledger_ack:type_name -> fluxora.uplink.v1.LedgerAck
+	21, // 16: fluxora.uplink.v1.SyncResponse.resend:type_name -> fluxora.uplink.v1.Resend
+	23, // 17: fluxora.uplink.v1.SyncResponse.resent_ack:type_name -> fluxora.uplink.v1.ResentAck
+	8,  // 18: fluxora.uplink.v1.Hello.lineage:type_name -> fluxora.uplink.v1.Lineage
+	6,  // 19: fluxora.uplink.v1.Welcome.beyond:type_name -> fluxora.uplink.v1.Range
+	30, // 20: fluxora.uplink.v1.Declaration.series:type_name -> fluxora.meter.v1.Series
+	31, // 21: fluxora.uplink.v1.Batch.blocks:type_name -> fluxora.meter.v1.Block
+	6,  // 22: fluxora.uplink.v1.Ack.range:type_name -> fluxora.uplink.v1.Range
+	6,  // 23: fluxora.uplink.v1.Overlap.range:type_name -> fluxora.uplink.v1.Range
+	6,  // 24: fluxora.uplink.v1.Overlap.beyond:type_name -> fluxora.uplink.v1.Range
+	6,  // 25: fluxora.uplink.v1.Refusal.range:type_name -> fluxora.uplink.v1.Range
+	32, // 26: fluxora.uplink.v1.Report.forecasts:type_name -> fluxora.meter.v1.Forecast
+	33, // 27: fluxora.uplink.v1.Report.quarantined:type_name -> fluxora.meter.v1.Quarantined
+	16, // 28: fluxora.uplink.v1.Report.models:type_name -> fluxora.uplink.v1.ModelState
+	19, // 29: fluxora.uplink.v1.Ledger.entries:type_name -> fluxora.uplink.v1.LedgerEntry
+	31, // 30: fluxora.uplink.v1.Resent.blocks:type_name -> fluxora.meter.v1.Block
+	27, // 31: fluxora.uplink.v1.Models.models:type_name -> fluxora.uplink.v1.ModelVersion
+	0,  // 32: fluxora.uplink.v1.EnrolmentService.Enrol:input_type -> fluxora.uplink.v1.EnrolRequest
+	2,  // 33: fluxora.uplink.v1.EnrolmentService.Renew:input_type -> fluxora.uplink.v1.RenewRequest
+	4,  // 34: fluxora.uplink.v1.UplinkService.Sync:input_type -> fluxora.uplink.v1.SyncRequest
+	28, // 35: fluxora.uplink.v1.UplinkService.Artifact:input_type -> fluxora.uplink.v1.ArtifactRequest
+	1,  // 36: fluxora.uplink.v1.EnrolmentService.Enrol:output_type -> fluxora.uplink.v1.EnrolResponse
+	3,  // 37: fluxora.uplink.v1.EnrolmentService.Renew:output_type -> fluxora.uplink.v1.RenewResponse
+	5,  // 38: fluxora.uplink.v1.UplinkService.Sync:output_type -> fluxora.uplink.v1.SyncResponse
+	29, // 39: fluxora.uplink.v1.UplinkService.Artifact:output_type -> fluxora.uplink.v1.ArtifactResponse
+	36, // [36:40] is the sub-list for method output_type
+	32, // [32:36] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_fluxora_uplink_v1_uplink_proto_init() }
@@ -2417,7 +2521,7 @@ func file_fluxora_uplink_v1_uplink_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fluxora_uplink_v1_uplink_proto_rawDesc), len(file_fluxora_uplink_v1_uplink_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   29,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   2,
 		},
