@@ -19,46 +19,37 @@ const (
 	leastErrors = 20 // fewer errors than this at a time of day are pooled with all others
 )
 
-// season predicts the interval that starts at t from what is known at the origin, NaN when it cannot.
-type season func(p *past, origin, t meter.Millis) float64
+// season is a rule that predicts an interval from what was at the same local time of earlier days.
+type season struct {
+	// at predicts the interval that starts at t from what is known at the origin, NaN when it cannot.
+	at func(p *past, origin, t meter.Millis) float64
+	// fades says that the second day is known less well than the first. Rules that look back whole weeks are as far from
+	// the target on both.
+	fades bool
+}
 
 // MakeBaseline forecasts the mean of the same local hour in the last four weeks, with quantiles of the errors that this
 // rule made over the last four weeks at the same time of day. It needs a week of history and a day of errors.
 func MakeBaseline(h feature.History, point string, register meter.Register, origin meter.Millis, horizon int, levels []float64, now meter.Millis) (Forecast, error) {
-	return makeSeasonal(fourWeekMean, h, point, register, origin, horizon, levels, now)
+	return makeSeasonal(season{at: fourWeekMean}, h, point, register, origin, horizon, levels, now)
 }
 
 // MakeNaive forecasts what was used at the same local time a week before, with quantiles as MakeBaseline has them. It is
 // the yardstick of backtests: MASE is the error relative to its own.
 func MakeNaive(h feature.History, point string, register meter.Register, origin meter.Millis, horizon int, levels []float64, now meter.Millis) (Forecast, error) {
-	return makeSeasonal(weekBefore, h, point, register, origin, horizon, levels, now)
+	return makeSeasonal(season{at: weekBefore}, h, point, register, origin, horizon, levels, now)
 }
 
-// fourWeekMean is the mean of the same local time one to four known weeks before.
-func fourWeekMean(p *past, origin, t meter.Millis) float64 {
-	sum, n := 0.0, 0
-	first := p.weeks(origin, t)
-	for k := range 4 {
-		if v := p.at(origin, p.clock.Back(t, 7*(first+k))); v == v {
-			sum += v
-			n++
-		}
-	}
-	if n == 0 {
-		return math.NaN()
-	}
-	return sum / float64(n)
+// MakeDayNaive forecasts what was used at the same local time on the last known day, with quantiles of the errors that
+// this made as far ahead. It needs two days of history.
+func MakeDayNaive(h feature.History, point string, register meter.Register, origin meter.Millis, horizon int, levels []float64, now meter.Millis) (Forecast, error) {
+	return makeSeasonal(season{at: dayBefore, fades: true}, h, point, register, origin, horizon, levels, now)
 }
 
-// weekBefore is the last known week at the same local time.
-func weekBefore(p *past, origin, t meter.Millis) float64 {
-	first := p.weeks(origin, t)
-	for k := range 4 {
-		if v := p.at(origin, p.clock.Back(t, 7*(first+k))); v == v {
-			return v
-		}
-	}
-	return math.NaN()
+// MakeSimilar forecasts the mean of the same local time on the last similar days, working days, Saturdays, or Sundays and
+// holidays, with quantiles of the errors that this made as far ahead. It needs two days of history.
+func MakeSimilar(h feature.History, point string, register meter.Register, origin meter.Millis, horizon int, levels []float64, now meter.Millis) (Forecast, error) {
+	return makeSeasonal(season{at: similarDays, fades: true}, h, point, register, origin, horizon, levels, now)
 }
 
 // past reads a history as it was known at an origin.
@@ -87,34 +78,41 @@ func makeSeasonal(rule season, h feature.History, point string, register meter.R
 	}
 	f.Rung = Baseline
 	day := int(24 * time.Hour / h.Resolution)
-	// Errors by step of the first day; step s of any day is at the same time of day as step s mod day.
-	errs := make([][]float64, day)
-	total := 0
+	var of spread
+	for s := range horizon {
+		if s%day == 0 && (s == 0 || rule.fades) {
+			errs, total := rule.errors(p, origin, s/day)
+			if total < day && s == 0 {
+				return Forecast{}, fmt.Errorf("%w: the baseline needs a day of errors of its own: got %d of %d", ErrShortHistory, total, day)
+			}
+			if total >= day {
+				of = newSpread(errs, h.Resolution)
+			}
+		}
+		centre := rule.at(p, origin, origin.Add(time.Duration(s)*h.Resolution))
+		if centre != centre {
+			return Forecast{}, fmt.Errorf("%w: nothing is known at the local time of step %d on earlier days", ErrShortHistory, s+1)
+		}
+		f.Values = appendQuantiles(f.Values, centre, of.at(s%day), f.Levels)
+	}
+	return f, f.Check()
+}
+
+// errors returns the errors that the rule made in the last weeks at each time of day, from origins at the same time of day
+// so many days ahead of the target's day, and how many there are.
+func (rule season) errors(p *past, origin meter.Millis, ahead int) (errs [][]float64, total int) {
+	errs = make([][]float64, int(24*time.Hour/p.h.Resolution))
 	for d := 1; d <= errorDays; d++ {
-		then := p.clock.Back(origin, d)
-		for s := range day {
-			t := p.clock.Back(origin.Add(time.Duration(s)*h.Resolution), d)
-			actual := p.at(origin, t)
-			// Errors at the lead of the first day serve all steps: a rule that looks back whole weeks is as far from
-			// the target on the second day as on the first.
-			if e := actual - rule(p, min(then, t), t); e == e {
+		then := p.clock.Back(origin, d+ahead)
+		for s := range errs {
+			t := p.clock.Back(origin.Add(time.Duration(s)*p.h.Resolution), d)
+			if e := p.at(origin, t) - rule.at(p, min(then, t), t); e == e {
 				errs[s] = append(errs[s], e)
 				total++
 			}
 		}
 	}
-	if total < day {
-		return Forecast{}, fmt.Errorf("%w: the baseline needs eight days, with errors of a day: got %d of %d", ErrShortHistory, total, day)
-	}
-	spread := newSpread(errs, h.Resolution)
-	for s := range horizon {
-		centre := rule(p, origin, origin.Add(time.Duration(s)*h.Resolution))
-		if centre != centre {
-			return Forecast{}, fmt.Errorf("%w: nothing is known whole weeks before step %d", ErrShortHistory, s+1)
-		}
-		f.Values = appendQuantiles(f.Values, centre, spread.at(s%day), f.Levels)
-	}
-	return f, f.Check()
+	return errs, total
 }
 
 // begin checks a request and fills in what forecasts without a model share.
