@@ -56,14 +56,18 @@ const (
 )
 
 // kindOf returns the kind of a day, as far as holidays and vacations are known.
-func (b *Builder) kindOf(d holiday.Date) int {
+func (b *Builder) kindOf(d holiday.Date) int { return KindOf(b.h.Site, b.holidays, d) }
+
+// KindOf returns the kind of a day, as the feature kind has it, given what is known of the site and its holidays; nil means
+// that nothing is.
+func KindOf(s *Site, holidays *holiday.Calendar, d holiday.Date) int {
 	switch w := d.Weekday(); {
-	case w == 6 || b.holidays != nil && b.holidays.Has(d):
+	case w == 6 || holidays != nil && holidays.Has(d):
 		return sunday
 	case w == 5:
 		return saturday
 	}
-	if b.h.Site != nil && b.h.Site.vacation(d) {
+	if s != nil && s.vacation(d) {
 		return vacationDays
 	}
 	return workday

@@ -55,6 +55,9 @@ func (c *Clock) Back(t meter.Millis, days int) meter.Millis {
 	return u + meter.Millis(c.Offset(t)-c.Offset(u))
 }
 
+// Date returns the local date at t.
+func (c *Clock) Date(t meter.Millis) holiday.Date { return c.at(t).date }
+
 const dayMs = meter.Millis(24 * time.Hour / time.Millisecond)
 
 // calendar is what a wall calendar shows at a local instant.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"fluxora.dev/shared/feature"
+	"fluxora.dev/shared/holiday"
 	"fluxora.dev/shared/meter"
 )
 
@@ -43,19 +44,20 @@ func MakeNaive(h feature.History, point string, register meter.Register, origin 
 // MakeDayNaive forecasts what was used at the same local time on the last known day, with quantiles of the errors that
 // this made as far ahead. It needs two days of history.
 func MakeDayNaive(h feature.History, point string, register meter.Register, origin meter.Millis, horizon int, levels []float64, now meter.Millis) (Forecast, error) {
-	return makeSeasonal(season{at: dayBefore, fades: true}, h, point, register, origin, horizon, levels, now)
+	return makeSeasonal(season{at: lastKnown, fades: true}, h, point, register, origin, horizon, levels, now)
 }
 
-// MakeSimilar forecasts the mean of the same local time on the last similar days, working days, Saturdays, or Sundays and
-// holidays, with quantiles of the errors that this made as far ahead. It needs two days of history.
+// MakeSimilar forecasts the mean of the same local time on the last four similar days, be they working days, Saturdays,
+// Sundays and holidays, or vacations, with quantiles of the errors that this made as far ahead. It needs two days of history.
 func MakeSimilar(h feature.History, point string, register meter.Register, origin meter.Millis, horizon int, levels []float64, now meter.Millis) (Forecast, error) {
 	return makeSeasonal(season{at: similarDays, fades: true}, h, point, register, origin, horizon, levels, now)
 }
 
 // past reads a history as it was known at an origin.
 type past struct {
-	h     feature.History
-	clock feature.Clock
+	h        feature.History
+	clock    feature.Clock
+	holidays *holiday.Calendar // nil: not known
 }
 
 // at returns the energy of the interval that starts at t if it was over at the origin.
@@ -142,7 +144,14 @@ func begin(h feature.History, point string, register meter.Register, origin mete
 	}
 	f.Completeness = float64(known) / float64(feature.ScaleWindow/h.Resolution)
 	f.Values = make([]float64, 0, horizon*len(levels))
-	return f, &past{h: h, clock: feature.NewClock(h.Zone)}, nil
+	p := &past{h: h, clock: feature.NewClock(h.Zone)}
+	if h.Site != nil && h.Site.Country != "" {
+		var err error
+		if p.holidays, err = holiday.Of(h.Site.Country); err != nil {
+			return Forecast{}, nil, err
+		}
+	}
+	return f, p, nil
 }
 
 // spread holds sorted errors by time of day.

@@ -20,7 +20,7 @@ const start = meter.Millis(1_704_067_200_000) // Monday, 1 January 2024
 type maker func(feature.History, string, meter.Register, meter.Millis, int, []float64, meter.Millis) (forecast.Forecast, error)
 
 func makers() map[string]maker {
-	return map[string]maker{"baseline": forecast.MakeBaseline, "naive": forecast.MakeNaive, "profile": forecast.MakeProfile}
+	return map[string]maker{"baseline": forecast.MakeBaseline, "naive": forecast.MakeNaive, "day": forecast.MakeDayNaive, "similar": forecast.MakeSimilar, "profile": forecast.MakeProfile}
 }
 
 func TestNothingAtOrAfterTheOriginIsUsed(t *testing.T) {

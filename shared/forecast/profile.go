@@ -66,7 +66,7 @@ func widen(values, levels []float64, centre, mean float64) {
 
 // lastKnown returns the most recent known value at the same local time as t.
 func lastKnown(p *past, origin, t meter.Millis) float64 {
-	first := int((t.Sub(origin)+p.h.Resolution-1)/(24*time.Hour)) + 1
+	first := p.days(origin, t)
 	for d := first; d <= first+int(Reach/(24*time.Hour)); d++ {
 		if v := p.at(origin, p.clock.Back(t, d)); v == v {
 			return v

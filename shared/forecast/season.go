@@ -4,6 +4,7 @@ import (
 	"math"
 	"time"
 
+	"fluxora.dev/shared/feature"
 	"fluxora.dev/shared/meter"
 )
 
@@ -34,19 +35,8 @@ func weekBefore(p *past, origin, t meter.Millis) float64 {
 	return math.NaN()
 }
 
-// dayBefore is the last known day at the same local time.
-func dayBefore(p *past, origin, t meter.Millis) float64 {
-	first := p.days(origin, t)
-	for d := first; d < first+7; d++ {
-		if v := p.at(origin, p.clock.Back(t, d)); v == v {
-			return v
-		}
-	}
-	return math.NaN()
-}
-
-// similarDays is the mean of the same local time on the last four similar days of four weeks, and where there is none, the
-// last known day's.
+// similarDays is the mean of the same local time on the last four days of the target's kind among four weeks, and where
+// there is none, the last known day's.
 func similarDays(p *past, origin, t meter.Millis) float64 {
 	kind := p.kind(t)
 	sum, n := 0.0, 0
@@ -62,10 +52,13 @@ func similarDays(p *past, origin, t meter.Millis) float64 {
 		}
 	}
 	if n == 0 {
-		return dayBefore(p, origin, t)
+		return lastKnown(p, origin, t)
 	}
 	return sum / float64(n)
 }
+
+// kind returns the kind of the day that t lies in: working day, Saturday, Sunday or holiday, vacation.
+func (p *past) kind(t meter.Millis) int { return feature.KindOf(p.h.Site, p.holidays, p.clock.Date(t)) }
 
 // days returns the smallest number of days that leads from t back to an interval that is over at the origin.
 func (p *past) days(origin, t meter.Millis) int {

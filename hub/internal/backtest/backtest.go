@@ -37,8 +37,10 @@ type Contender struct {
 
 // Names of the contenders that every backtest has.
 const (
-	Naive    = "seasonal-naive"
+	Naive    = "seasonal-naive" // a week before
 	FourWeek = "four-week-mean"
+	DayNaive = "day-naive"
+	Similar  = "similar-days"
 )
 
 // Artifact returns a contender that forecasts with a model.
@@ -69,19 +71,20 @@ func Refitted(name string, arts []*model.Artifact, levels []float64) Contender {
 	}}
 }
 
-// Baselines returns the weekly seasonal naive forecast and the four-week mean.
+// Baselines returns the forecasts that no model is needed for, from a point's own history.
 func Baselines(levels []float64) []Contender {
+	baseline := func(name string, rule func(h feature.History, point string, register meter.Register, origin meter.Millis, horizon int, levels []float64, now meter.Millis) (forecast.Forecast, error)) Contender {
+		return Contender{Name: name, New: func() Make {
+			return func(h feature.History, p train.Point, origin meter.Millis, horizon int) (forecast.Forecast, error) {
+				return rule(h, p.ID, p.Register, origin, horizon, levels, origin)
+			}
+		}}
+	}
 	return []Contender{
-		{Name: Naive, New: func() Make {
-			return func(h feature.History, p train.Point, origin meter.Millis, horizon int) (forecast.Forecast, error) {
-				return forecast.MakeNaive(h, p.ID, p.Register, origin, horizon, levels, origin)
-			}
-		}},
-		{Name: FourWeek, New: func() Make {
-			return func(h feature.History, p train.Point, origin meter.Millis, horizon int) (forecast.Forecast, error) {
-				return forecast.MakeBaseline(h, p.ID, p.Register, origin, horizon, levels, origin)
-			}
-		}},
+		baseline(Naive, forecast.MakeNaive),
+		baseline(FourWeek, forecast.MakeBaseline),
+		baseline(DayNaive, forecast.MakeDayNaive),
+		baseline(Similar, forecast.MakeSimilar),
 	}
 }
 

@@ -37,7 +37,7 @@ type RecordedReport struct {
 
 // Names lists what Recorded can score.
 func Names() []string {
-	out := []string{Naive, FourWeek}
+	out := []string{Naive, FourWeek, DayNaive, Similar}
 	return append(out, train.Families()...)
 }
 

@@ -59,7 +59,7 @@ func Better(candidate Score, active, baseline *Score) (bool, string) {
 // BestBaseline returns the baseline with the lower MASE, nil when the report has none.
 func (r Report) BestBaseline() *Score {
 	var best *Score
-	for _, name := range []string{Naive, FourWeek} {
+	for _, name := range []string{Naive, FourWeek, DayNaive, Similar} {
 		if s, ok := r.Of(name); ok && s.Count > 0 && (best == nil || s.MASE < best.MASE) {
 			best = &s
 		}

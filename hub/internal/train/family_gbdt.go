@@ -67,27 +67,3 @@ func leftBy(t *table, p Params, a model.Anchor, target []float64) []float64 {
 	}
 	return out
 }
-
-// fitSeasonal calibrates quantiles around means of the same hour, which need no fitting.
-func fitSeasonal(_ context.Context, t *table, p Params, tell Progress, r *Report) (model.Model, error) {
-	tell.tell("quantiles", 0.5)
-	columns := columnsOf(p.Spec, centreBase)
-	m, err := model.NewSeasonal(t.width, model.Bands{Levels: p.Levels, Z: make([]float64, len(p.Levels))}, columns)
-	if err != nil {
-		return nil, err
-	}
-	errs := make([]float64, len(t.held))
-	for i, row := range t.held {
-		c := m.Centre(t.row(row))
-		if c != c {
-			c = 1 // nothing is known but the scale
-		}
-		errs[i] = t.target[row] - c
-	}
-	strays := make([]float64, len(errs))
-	for i, e := range errs {
-		strays[i] = math.Abs(e)
-	}
-	r.HeldLoss = stat.Mean(strays, nil)
-	return model.NewSeasonal(t.width, calibrate(t, p, errs, false), columns)
-}
