@@ -17,7 +17,7 @@ import (
 const (
 	agentMemory    = 160 << 20 // resident, while a backlog drains
 	hubMemory      = 512 << 20 // resident, Postgres aside
-	moreGoroutines = 25        // than when the campaign began and all was quiet
+	moreGoroutines = 25        // than in round 0, when all was quiet
 )
 
 // goroutines is how many each program had in the beginning.
@@ -54,6 +54,7 @@ func (c *campaign) checkBounds(ctx context.Context, f *findings, _ time.Time, _ 
 		}
 	}
 	const rss = "process_resident_memory_bytes"
+	c.quiet = fmt.Sprintf("agent %v goroutines and %.0f MB, hub %v and %.0f MB", a["go_goroutines"], a[rss]/(1<<20), h["go_goroutines"], h[rss]/(1<<20))
 	if a[rss] > agentMemory || h[rss] > hubMemory {
 		f.problem("resident memory: agent %.0f, hub %.0f: want at most %d and %d", a[rss], h[rss], agentMemory, hubMemory)
 	}

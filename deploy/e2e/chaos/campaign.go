@@ -29,6 +29,8 @@ type Options struct {
 	Faults int           // most faults a round; default 4
 	Load   time.Duration // how long the meters publish in a round; default 6 s
 	Out    io.Writer
+	// DropCaches also empties the page cache of the whole machine, which stalls everything else on it for a while.
+	DropCaches bool
 }
 
 // Summary is the outcome of a campaign.
@@ -71,7 +73,14 @@ type campaign struct {
 		evicted int64 // when it began
 	}
 	peak struct{ agent, hub, disk int64 }
-	log  roundLog
+	// What the agent named when it was last asked, and how many epochs its store has had.
+	spans   []span
+	gone    uint64
+	epochs  int64
+	settled time.Duration // how long it took from the healing on
+	quiet   string        // how many goroutines and how much memory there were at the end of the round
+	renamed int           // times that the meters' points got new names
+	log     roundLog
 }
 
 // Run runs a campaign. A broken promise is ErrBroken; then the data stays where it is and Out has the seed and a log of the
@@ -100,12 +109,12 @@ func Run(ctx context.Context, o Options) (_ Summary, err error) {
 		return Summary{}, fmt.Errorf("open the campaign's directory: %w", err)
 	}
 	began := time.Now()
-	c := &campaign{o: o, summary: Summary{ByKind: make(map[string]int)}}
+	c := &campaign{o: o, epochs: 1, summary: Summary{ByKind: make(map[string]int)}}
 	fmt.Fprintf(o.Out, "seed %d, %d rounds, in %s\n", o.Seed, o.Rounds, dir)
 	if c.world, err = newWorld(ctx, o.Bin, dir); err != nil {
 		return Summary{}, fmt.Errorf("set the stage for the campaign: %w", err)
 	}
-	c.world.note = c.log.note
+	c.world.note, c.world.dropCaches = c.log.note, o.DropCaches
 	err = c.rounds(ctx)
 	if err == nil {
 		err = c.world.close() // in order, which must succeed
@@ -138,7 +147,8 @@ func (c *campaign) rounds(ctx context.Context) error {
 		return fmt.Errorf("no kind of fault is called %s", strings.Join(c.o.Only, " or "))
 	}
 	now := time.Now().UTC()
-	c.devices = devices(rand.New(rand.NewPCG(c.o.Seed, 0)), now.AddDate(0, 0, -35), now.Add(-time.Hour))
+	// So far back that there is much to say, and no instant near one that a jumping clock shows: leap.
+	c.devices = devices(rand.New(rand.NewPCG(c.o.Seed, 0)), now.AddDate(0, 0, -35), now.Add(-30*time.Hour))
 	for n := range c.o.Rounds + 1 { // round 0 has no fault: it shows the bounds that the others keep
 		rng := rand.New(rand.NewPCG(c.o.Seed, uint64(n+1)))
 		var plan []strike
@@ -154,7 +164,8 @@ func (c *campaign) rounds(ctx context.Context) error {
 			return fmt.Errorf("round %d: %w", n, err)
 		}
 		c.summary.Longest = max(c.summary.Longest, time.Since(began))
-		fmt.Fprintf(c.o.Out, "round %d: %s: %d readings in all, %s\n", n, c.log.kinds(), c.summary.Acknowledged, time.Since(began).Round(100*time.Millisecond))
+		fmt.Fprintf(c.o.Out, "round %d: %s: %d readings in all, %s, settled in %s; %s\n",
+			n, c.log.kinds(), c.summary.Acknowledged, time.Since(began).Round(100*time.Millisecond), c.settled.Round(100*time.Millisecond), c.quiet)
 	}
 	c.fresh.damaged, c.fresh.cramped = false, false
 	f, err := c.check(ctx, time.Now(), nil)
@@ -200,7 +211,7 @@ func (c *campaign) round(ctx context.Context, n int, plan []strike) error {
 	defer cancel()
 	w := c.world
 	c.log.begin()
-	clear(w.meters.oldest)
+	w.meters.beginRound()
 	began, damaged, cramped := time.Now(), w.damaged.Load(), w.cramped.Load()
 	if books, err := w.agent.Books(ctx); err == nil {
 		c.fresh.evicted = books.Evicted
@@ -217,6 +228,7 @@ func (c *campaign) round(ctx context.Context, n int, plan []strike) error {
 		return err
 	}
 	c.log.note("healed")
+	healed := time.Now()
 	at := meter.MillisOf(time.Now().Add(-time.Minute)) // of this round alone
 	last := message{topic.ReadingTopic(site, mark.Point, mark.Register), nil, mark, []topic.Payload{{At: at, Value: int64(n) * 1000, Kind: meter.Counter}}}
 	last.payload = topic.EncodeReadings(nil, last.readings, "Wh")
@@ -227,11 +239,20 @@ func (c *campaign) round(ctx context.Context, n int, plan []strike) error {
 	if err := w.settle(ctx, mark, at); err != nil {
 		return err
 	}
+	c.settled = time.Since(healed)
 	c.log.note("settled")
 	c.fresh.damaged, c.fresh.cramped = w.damaged.Load() > damaged, w.cramped.Load() > cramped
-	f, err := c.check(ctx, began, maps.Clone(w.meters.oldest))
+	f, err := c.check(ctx, began, w.meters.earliest())
 	if err != nil {
 		return err
+	}
+	// Of the points that it had when its log was damaged, the agent may not know which instants it lost, so it leaves their intervals
+	// alone; new points show that it goes on. They also come when the past has been told.
+	if c.fresh.damaged || slices.ContainsFunc(c.devices, func(d *device) bool { return d.at.Add(3*24*time.Hour) > d.until }) {
+		c.renamed++
+		for _, d := range c.devices {
+			d.rename(c.renamed)
+		}
 	}
 	return c.conclude(f)
 }

@@ -2,10 +2,8 @@ package chaos
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
-	"net/url"
 	"slices"
 	"time"
 
@@ -32,7 +30,7 @@ func (f *findings) ok() bool { return f.lost+f.doubled+f.unbalanced+len(f.proble
 func (c *campaign) check(ctx context.Context, began time.Time, since map[series]int64) (*findings, error) {
 	f := new(findings)
 	for _, check := range []func(context.Context, *findings, time.Time, map[series]int64) error{
-		c.checkReadings, c.checkBooks, c.checkIntervals, c.checkForecasts, c.checkBounds,
+		c.checkReadings, c.checkNames, c.checkBooks, c.checkIntervals, c.checkForecasts, c.checkBounds,
 	} {
 		if err := check(ctx, f, began, since); err != nil {
 			return f, err
@@ -41,9 +39,11 @@ func (c *campaign) check(ctx context.Context, began time.Time, since map[series]
 	return f, nil
 }
 
-// checkReadings proves invariants 1 and 4.
+// checkReadings proves invariants 1 and 4. What is missing must have been in a file that a fault destroyed, and no more may be
+// missing than the agent names.
 func (c *campaign) checkReadings(ctx context.Context, f *findings, _ time.Time, since map[series]int64) error {
 	var gone []func() // what to believe once the agent has named what it lost
+	destroyed := c.world.takeDestroyed()
 	for s, want := range c.truth {
 		from := meter.Millis(0)
 		if since != nil {
@@ -71,7 +71,8 @@ func (c *campaign) checkReadings(ctx context.Context, f *findings, _ time.Time, 
 			}
 			got, ok := have[at]
 			held, missing := split(vs, got, ok, earlier[at])
-			if c.fresh.damaged && len(held) > 0 == ok && missing > 0 { // only some of what was published is there
+			lost := slices.DeleteFunc(slices.Clone(vs), func(v value) bool { return slices.Contains(held, v) || !destroyed[instant{s, at, v}] })
+			if missing > 0 && len(lost) == missing && len(held) > 0 == ok { // of what was published, what is not there was destroyed
 				f.named += missing
 				gone = append(gone, func() { c.truth.amend(s, at, held) })
 				continue
@@ -101,10 +102,9 @@ func (c *campaign) checkReadings(ctx context.Context, f *findings, _ time.Time, 
 			c.world.agentBlind[s] = newest.Floor(24 * time.Hour).Add(24 * time.Hour)
 		}
 	}
-	if !c.fresh.damaged {
+	if f.named == 0 {
 		return nil
 	}
-	// The agent names what it lost in sequences, and of a damaged file at most what it can have held.
 	books, err := c.world.agent.Books(ctx)
 	if err != nil {
 		return err
@@ -222,38 +222,6 @@ func differ(have, want []interval.Interval, blind meter.Millis) error {
 	return nil
 }
 
-func (w *world) agentIntervals(ctx context.Context, s series) ([]interval.Interval, error) {
-	var answer struct {
-		Intervals []struct {
-			Start     time.Time `json:"start"`
-			Wh        int64     `json:"wh"`
-			Quality   string    `json:"quality"`
-			Recovered bool      `json:"recovered"`
-		} `json:"intervals"`
-		Next string `json:"next"`
-	}
-	now := time.Now().UTC()
-	q := url.Values{
-		"from": {now.AddDate(0, 0, -400).Format(time.RFC3339)}, "to": {now.Add(time.Hour).Format(time.RFC3339)},
-		"limit": {"10000"}, "register": {string(s.Register)},
-	}
-	if err := w.agent.API.Get(ctx, "/v1/points/"+s.Point+"/intervals?"+q.Encode(), &answer); err != nil {
-		return nil, err
-	}
-	if answer.Next != "" {
-		return nil, errors.New("more than fit an answer")
-	}
-	out := make([]interval.Interval, 0, len(answer.Intervals))
-	for _, x := range answer.Intervals {
-		quality, err := meter.ParseQuality(x.Quality)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, interval.Interval{Start: meter.MillisOf(x.Start), Energy: meter.WattHours(x.Wh), Quality: quality, Recovered: x.Recovered})
-	}
-	return out, nil
-}
-
 func (w *world) hubIntervals(ctx context.Context, s series) ([]interval.Interval, error) {
 	type row struct {
 		Start, Wh int64
@@ -275,9 +243,10 @@ func (w *world) hubIntervals(ctx context.Context, s series) ([]interval.Interval
 
 // checkForecasts proves invariant 6.
 func (c *campaign) checkForecasts(ctx context.Context, f *findings, began time.Time, _ map[series]int64) error {
-	for s := range c.truth {
-		if s == mark {
-			continue
+	for _, d := range c.devices {
+		s := d.series
+		if !c.truth.has(s) {
+			continue // it has a new name and has said nothing under it yet
 		}
 		var made struct {
 			Issued time.Time `json:"issued"`

@@ -24,13 +24,25 @@ func damage(ctx context.Context, w *world, rng *rand.Rand, hold func()) error {
 	if err := w.agent.Kill(); err != nil {
 		return err
 	}
+	before, err := w.autopsy(ctx)
+	if err != nil {
+		return fmt.Errorf("look into the dead agent's store: %w", err)
+	}
 	what, err := harm(rng, w.path("site/agent/store"))
 	if err != nil {
 		return err
 	}
 	w.damaged.Add(1)
 	w.note(what)
-	return w.agent.Start(ctx)
+	if err := w.agent.Start(ctx); err != nil {
+		return err
+	}
+	now, err := w.holdings(ctx, w.agent)
+	if err != nil {
+		return fmt.Errorf("look into the damaged store: %w", err)
+	}
+	w.note(fmt.Sprintf("of %d readings of the round in the store, %d were destroyed", len(before), w.destroyedBy(before, now)))
+	return nil
 }
 
 // harm does something to one file of a directory and says what.

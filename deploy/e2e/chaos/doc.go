@@ -29,14 +29,23 @@
 //  2. None was counted twice: readings derived = instants held + duplicates + corrections + what was
 //     held and came again because the hub asked, as the hub counts them.
 //  3. The agent's books balance: received = delivered + evicted + pending.
-//  4. Acknowledged readings may be missing only where a fault destroyed the agent's own files (damage.go), and then not more
-//     of them than the agent itself says were lost. They are counted as "named", not as lost, and from then on the truth
-//     is without them.
+//  4. Acknowledged readings may be missing only where a fault destroyed the agent's own files (damage.go): each was in the store
+//     before the fault and is not there after it (an agent without a network, started from a copy of the dead one's data, tells).
+//     They are counted as "named", not as lost, and from then on the truth is without them. In sequences it is exact: the hub
+//     has every one that the agent gave out, but for those that the agent names; and it names none without such a fault.
 //  5. Intervals at the agent and at the hub are those of a fold from scratch over the truth.
 //  6. Forecasts went on: every point has one that was issued after the round began, at the agent and at the hub.
 //     Only where a fault destroyed everything the agent knew of a point may it say that there is no history.
 //  7. Two agents with one identity raise the hub's alarm and double nothing.
-//  8. No program ended by itself; memory, disk and goroutines are within their bounds (bounds.go).
+//  8. No program ended by itself or took longer to stop than it may; memory, disk and goroutines are within their bounds
+//     (bounds.go).
+//
+// # Faults
+//
+// Processes are killed, stopped and restarted (faults.go), Postgres too (postgres.go). Networks are cut, stalled, slowed and made to
+// flap by a proxy (proxy.go). The agent's data lie on a small file system, which is filled up, under a frail one (package frail),
+// which fails and loses, tears and reorders what was not synced (disk.go). Files are damaged while the agent is down (damage.go).
+// The agent's clock jumps (clock.go). What cannot be done on a machine, for want of rights or of a kernel's help, is said at the start.
 //
 // # When a promise was broken
 //

@@ -4,11 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"math"
 	mathrand "math/rand/v2"
-	"os"
-	"path/filepath"
 	"syscall"
 	"time"
 
@@ -31,9 +28,6 @@ const (
 )
 
 var slow = []string{longOutage, clonedAgent}
-
-// ballast is the file that fills the agent's disk.
-const ballast = "ballast"
 
 // faults lists every kind that can be done here, and why others cannot.
 func (w *world) faults() (can []fault, cannot map[string]string) {
@@ -112,30 +106,13 @@ func (w *world) faults() (can []fault, cannot map[string]string) {
 	)
 	can = append(can, networkFaults("hub", hubNetwork, w.toHub)...)
 	can = append(can, networkFaults("broker", mqttNetwork, w.toMQTT)...)
-	if w.disk != "" {
-		can = append(can,
-			fault{"full disk", 3, []victim{diskVictim}, func(_ context.Context, w *world, rng *mathrand.Rand, hold func()) error {
-				return w.fillDisk(rng, hold)
-			}},
-			fault{"full disk and kill agent", 2, []victim{agentVictim, diskVictim}, func(ctx context.Context, w *world, rng *mathrand.Rand, hold func()) error {
-				return w.fillDisk(rng, func() {
-					hold()
-					if w.agent.Kill() == nil {
-						ctx, cancel := context.WithTimeout(ctx, 40*time.Second)
-						defer cancel()
-						_ = w.agent.Start(ctx) // an agent that did not start is noticed at the end of the round
-					}
-				})
-			}},
-		)
-	} else {
-		cannot["full disk"] = w.noDisk
-	}
-	cannot["clock jump"] = "an agent's clock cannot be moved without the machine's; package clock's own tests move it"
-	if err := dropCaches(); err != nil {
-		cannot["failover of postgres to an empty page cache"] = err.Error()
-	} else {
-		can = append(can, fault{"failover of postgres to an empty page cache", 1, []victim{hubVictim}, func(ctx context.Context, w *world, _ *mathrand.Rand, _ func()) error {
+	can = append(can, w.diskFaults(cannot)...)
+	can = append(can, fault{"clock jump", 4, []victim{clockVictim}, jump}, fault{"clock jump and restart", 2, []victim{agentVictim, clockVictim}, jumpAndRestart})
+	can = append(can, fault{"postgres moves to cold memory", 2, []victim{hubVictim}, func(ctx context.Context, w *world, _ *mathrand.Rand, _ func()) error {
+		return w.coldPostgres(ctx)
+	}})
+	if w.dropCaches {
+		can = append(can, fault{"postgres moves to a machine with an empty page cache", 1, []victim{hubVictim}, func(ctx context.Context, w *world, _ *mathrand.Rand, _ func()) error {
 			return errors.Join(w.killPostmaster(ctx), dropCaches())
 		}})
 	}
@@ -196,59 +173,6 @@ func outage(ctx context.Context, w *world, _ *mathrand.Rand, _ func()) error {
 		if books, err := w.agent.Books(ctx); err == nil && books.Pending > backlog {
 			break
 		}
-	}
-	return nil
-}
-
-// killPostmaster kills the Postgres server; the hub starts another by itself.
-func (w *world) killPostmaster(ctx context.Context) error {
-	pid, err := w.postmaster()
-	if err != nil {
-		return nil // it is on its way up again
-	}
-	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-		return nil
-	}
-	return stage.WaitFor(ctx, "the hub to start another Postgres", time.Minute, func(context.Context) (bool, error) {
-		now, err := w.postmaster()
-		return now != pid, err
-	})
-}
-
-// fillDisk leaves the agent's file system no room, or a few pages, and frees it afterwards.
-func (w *world) fillDisk(rng *mathrand.Rand, hold func()) (err error) {
-	file, err := os.OpenFile(filepath.Join(w.disk, ballast), os.O_CREATE|os.O_WRONLY, 0o600)
-	if err != nil {
-		return fmt.Errorf("fill the disk: %w", err)
-	}
-	defer func() { err = errors.Join(err, os.Remove(file.Name()), file.Close()) }()
-	w.cramped.Add(1)
-	var use syscall.Statfs_t
-	if err := syscall.Statfs(w.disk, &use); err != nil {
-		return fmt.Errorf("fill the disk: %w", err)
-	}
-	left := rng.Int64N(3) * rng.Int64N(40) * 4096
-	n := max(0, int64(use.Bfree)*use.Bsize-left)
-	if err := syscall.Fallocate(int(file.Fd()), 0, 0, n); err != nil && !errors.Is(err, syscall.ENOSPC) {
-		return fmt.Errorf("fill the disk: %w", err)
-	}
-	if left == 0 { // to the last page
-		for page := make([]byte, 4096); ; {
-			if _, err := file.WriteAt(page, n); err != nil {
-				break
-			}
-			n += int64(len(page))
-		}
-	}
-	hold()
-	return nil
-}
-
-// dropCaches empties the page cache of the machine, as on one that a database has just moved to.
-func dropCaches() error {
-	syscall.Sync()
-	if err := os.WriteFile("/proc/sys/vm/drop_caches", []byte("1\n"), 0); err != nil {
-		return fmt.Errorf("the page cache cannot be emptied here: %w", err)
 	}
 	return nil
 }

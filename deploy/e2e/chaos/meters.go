@@ -3,6 +3,7 @@ package chaos
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"fluxora.dev/shared/meter"
@@ -24,6 +25,7 @@ type device struct {
 	step time.Duration
 	rng  *rand.Rand
 
+	from  meter.Millis
 	at    meter.Millis
 	value int64
 	until meter.Millis // the future begins here
@@ -36,7 +38,7 @@ func devices(rng *rand.Rand, from, until time.Time) []*device {
 	d := func(point string, r meter.Register, k meter.Kind, unit string, step time.Duration, value int64) *device {
 		own := rand.New(rand.NewPCG(rng.Uint64(), 0))
 		at := meter.MillisOf(from.Add(time.Duration(own.Int64N(int64(step)))).Truncate(time.Millisecond))
-		return &device{series: series{point, r, k}, unit: unit, step: step, rng: own, at: at, value: value, until: meter.MillisOf(until)}
+		return &device{series: series{point, r, k}, unit: unit, step: step, rng: own, from: at, at: at, value: value, until: meter.MillisOf(until)}
 	}
 	return []*device{
 		d("kitchen", meter.EnergyImport, meter.Counter, "kWh", 12*time.Second, 123_456_789_012),
@@ -44,6 +46,12 @@ func devices(rng *rand.Rand, from, until time.Time) []*device {
 		d("roof", meter.EnergyExport, meter.Counter, "kWh", 15*time.Second, 999_000_000_000),
 		d("heater", meter.PowerImport, meter.Power, "W", 20*time.Second, 1_500_000),
 	}
+}
+
+// rename makes the meter publish for another point from now on, from the beginning.
+func (d *device) rename(n int) {
+	name, _, _ := strings.Cut(d.Point, "-")
+	d.Point, d.at, d.held, d.said = fmt.Sprintf("%s-%d", name, n), d.from, nil, nil
 }
 
 // read returns the next reading.

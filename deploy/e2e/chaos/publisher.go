@@ -3,6 +3,7 @@ package chaos
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"sync"
 	"time"
@@ -80,6 +81,20 @@ func (p *publisher) send(ctx context.Context, ms []message) error {
 		p.mu.Unlock()
 	}
 	return nil
+}
+
+// beginRound forgets what was entered before.
+func (p *publisher) beginRound() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	clear(p.oldest)
+}
+
+// earliest returns the earliest instant of each series that was entered since the round began.
+func (p *publisher) earliest() map[series]int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return maps.Clone(p.oldest)
 }
 
 func (p *publisher) killed() int {

@@ -44,6 +44,9 @@ func (t truth) amend(s series, at meter.Millis, vs []value) {
 	t[s][at] = vs
 }
 
+// has reports whether anything was published of a series.
+func (t truth) has(s series) bool { return len(t[s]) > 0 }
+
 // count returns how many instants have a value, and how many values there are.
 func (t truth) count() (instants, values int) {
 	for _, rs := range t {

@@ -6,13 +6,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 
+	"fluxora.dev/deploy/e2e/frail"
 	"fluxora.dev/deploy/e2e/stage"
 	"fluxora.dev/shared/meter"
 )
@@ -23,9 +22,13 @@ const (
 
 	resolution = 15 * time.Minute // which the hub decides, so that many intervals fit little time
 
-	storeCap = 48 << 20 // of the agent's store
-	diskSize = 80 << 20 // of the file system that it lies on, where one can be mounted
+	storeCap = 8 << 20  // of the agent's store, so that it has several segments
+	minFree  = 4 << 20  // of its file system, which it leaves to others as long as it can
+	diskSize = 24 << 20 // of the file system that it lies on, where one can be mounted
 )
+
+// storeSettings are those of the agent's store.
+var storeSettings = fmt.Sprintf("store:\n  commit_window: 200ms\n  state_window: 5s\n  max_bytes: %d\n  min_free: %d\n", storeCap, minFree)
 
 // world is one site with everything it needs, and the networks between.
 type world struct {
@@ -39,8 +42,15 @@ type world struct {
 	meters *publisher
 	note   func(what string) // into the log of the round
 	token  string            // of the hub's REST interface
-	disk   string            // where the agent's file system is mounted; empty when none could be
+	disk   string            // where the small file system that holds the agent's data is mounted; empty when none could be
 	noDisk string            // why not
+	frail  *frail.Disk       // between the agent and its data; nil when none could be mounted
+	firm   string            // why not
+	// dropCaches allows that the page cache of the whole machine is emptied.
+	dropCaches bool
+	// destroyed is what was in files that a fault damaged and could not be read afterwards.
+	destroyedMu sync.Mutex
+	destroyed   map[instant]bool
 
 	// A victim is harmed by one fault at a time.
 	victims map[victim]*sync.Mutex
@@ -62,14 +72,15 @@ const (
 	hubNetwork   victim = "network to the hub"
 	mqttNetwork  victim = "network to the broker"
 	diskVictim   victim = "disk"
+	clockVictim  victim = "clock"
 )
 
 // newWorld starts everything in dir.
 func newWorld(ctx context.Context, bin, dir string) (_ *world, err error) {
 	w := &world{
-		dir: dir, bin: bin, victims: make(map[victim]*sync.Mutex), agentBlind: make(map[series]meter.Millis),
+		dir: dir, bin: bin, victims: make(map[victim]*sync.Mutex), agentBlind: make(map[series]meter.Millis), destroyed: make(map[instant]bool),
 	}
-	for _, v := range []victim{agentVictim, hubVictim, brokerVictim, hubNetwork, mqttNetwork, diskVictim} {
+	for _, v := range []victim{agentVictim, hubVictim, brokerVictim, hubNetwork, mqttNetwork, diskVictim, clockVictim} {
 		w.victims[v] = new(sync.Mutex)
 	}
 	defer func() {
@@ -97,16 +108,17 @@ func newWorld(ctx context.Context, bin, dir string) (_ *world, err error) {
 	if w.toHub, err = newProxy(w.hub.Uplink()); err != nil {
 		return nil, err
 	}
-	if err := w.mountDisk(); err != nil {
-		w.noDisk = err.Error()
+	if err := w.mountDisks(); err != nil {
+		return nil, err
 	}
 	w.agent, err = stage.NewAgent(bin, w.path("site"), w.path("agent.log"), stage.AgentOptions{
 		Site: site, Zone: zone, Broker: "tcp://" + w.toMQTT.addr(), Port: ports[3],
-		More: fmt.Sprintf("store:\n  commit_window: 200ms\n  state_window: 5s\n  max_bytes: %d\nhub:\n  address: %s\n", storeCap, w.toHub.addr()),
+		More: storeSettings + fmt.Sprintf("hub:\n  address: %s\n", w.toHub.addr()),
 	})
 	if err != nil {
 		return nil, err
 	}
+	w.agent.Env = append(w.agent.Env, "FLUXORA_AGENT_CLOCK_OFFSET_FILE="+w.path(clockOffset))
 	w.meters = newPublisher(w.broker.URL(), w.path("broker/mosquitto.db"))
 	for _, start := range []func(context.Context) error{w.broker.Start, w.hub.Start} {
 		if err := start(ctx); err != nil {
@@ -149,17 +161,52 @@ func (w *world) subscribed(ctx context.Context) error {
 	})
 }
 
-// mountDisk gives the agent's data a small file system of its own.
-func (w *world) mountDisk() error {
-	dir := w.path("site/agent")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
+// mountDisks gives the agent's data a small file system of its own, and lays a frail one over it, each if that can be done here.
+func (w *world) mountDisks() error {
+	behind, dir := w.path("site/agent-disk"), w.path("site/agent")
+	for _, d := range []string{behind, dir} {
+		if err := os.MkdirAll(d, 0o700); err != nil {
+			return fmt.Errorf("make the agent's disk: %w", err)
+		}
 	}
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%d,mode=0700", diskSize)); err != nil {
-		return fmt.Errorf("a small file system cannot be mounted here: %w", err)
+	if err := syscall.Mount("tmpfs", behind, "tmpfs", 0, fmt.Sprintf("size=%d,mode=0700", diskSize)); err != nil {
+		w.noDisk = fmt.Sprintf("a small file system cannot be mounted here: %v", err)
+	} else {
+		w.disk = behind
 	}
-	w.disk = dir
+	var err error
+	if w.frail, err = frail.Mount(behind, dir); err == nil {
+		return nil
+	}
+	w.firm = err.Error()
+	if w.disk == "" {
+		return nil
+	}
+	if err := syscall.Mount(behind, dir, "", syscall.MS_BIND, ""); err != nil {
+		return fmt.Errorf("put the agent's data on a small file system: %w", err)
+	}
 	return nil
+}
+
+// unmountDisks copies what the agent has kept to a place where it stays, and takes its file systems away.
+func (w *world) unmountDisks() error {
+	if w.disk == "" && w.frail == nil {
+		return nil
+	}
+	var errs []error
+	if w.disk != "" {
+		_ = os.Remove(filepath.Join(w.disk, ballast))
+	}
+	errs = append(errs, os.CopyFS(w.path("site/agent-at-the-end"), os.DirFS(w.path("site/agent-disk"))))
+	if w.frail != nil {
+		errs = append(errs, w.frail.Unmount())
+	} else {
+		errs = append(errs, syscall.Unmount(w.path("site/agent"), 0))
+	}
+	if w.disk != "" {
+		errs = append(errs, syscall.Unmount(w.disk, 0))
+	}
+	return errors.Join(errs...)
 }
 
 // close ends what runs. The files stay, but for a disk that was mounted, whose files are copied out of it.
@@ -178,10 +225,7 @@ func (w *world) close() error {
 			p.close()
 		}
 	}
-	if w.disk != "" {
-		_ = os.Remove(filepath.Join(w.disk, ballast))
-		errs = append(errs, os.CopyFS(w.path("site/agent-at-the-end"), os.DirFS(w.disk)), syscall.Unmount(w.disk, 0))
-	}
+	errs = append(errs, w.unmountDisks())
 	return errors.Join(errs...)
 }
 
@@ -210,28 +254,4 @@ func freePort(i int) (int, error) {
 		}
 	}
 	return 0, errors.New("found no free port")
-}
-
-// postmaster returns the process id of the hub's private Postgres.
-func (w *world) postmaster() (int, error) {
-	b, err := os.ReadFile(w.path("hub/postgres/data/postmaster.pid"))
-	if err != nil {
-		return 0, err
-	}
-	line, _, _ := strings.Cut(string(b), "\n")
-	return strconv.Atoi(strings.TrimSpace(line))
-}
-
-// children returns the processes that a process has started.
-func children(pid int) (pids []int) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
-	if err != nil {
-		return nil
-	}
-	for f := range strings.FieldsSeq(string(b)) {
-		if n, err := strconv.Atoi(f); err == nil {
-			pids = append(pids, n)
-		}
-	}
-	return pids
 }

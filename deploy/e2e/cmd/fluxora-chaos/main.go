@@ -18,12 +18,13 @@ import (
 )
 
 type flags struct {
-	Seed   uint64        `help:"Chooses the faults; printed, so that a run can be repeated. 0 chooses one."`
-	Rounds int           `help:"Rounds to run." default:"20"`
-	Faults int           `help:"Most faults a round." default:"4"`
-	Load   time.Duration `help:"How long the meters publish in a round." default:"6s"`
-	Only   []string      `help:"Kinds of faults to do, by part of their name." placeholder:"KIND"`
-	Dir    string        `help:"Directory of all data. By default a temporary one, which is kept only when a promise was broken."`
+	Seed       uint64        `help:"Chooses the faults; printed, so that a run can be repeated. 0 chooses one."`
+	Rounds     int           `help:"Rounds to run." default:"20"`
+	Faults     int           `help:"Most faults a round." default:"4"`
+	Load       time.Duration `help:"How long the meters publish in a round." default:"6s"`
+	Only       []string      `help:"Kinds of faults to do, by part of their name." placeholder:"KIND"`
+	DropCaches bool          `help:"Also empty the page cache of the whole machine, which stalls all else on it for a while."`
+	Dir        string        `help:"Directory of all data. By default a temporary one, which is kept only when a promise was broken."`
 }
 
 func main() {
@@ -46,7 +47,7 @@ func run(f flags) error {
 		f.Seed = chaos.Seed()
 	}
 	s, err := chaos.Run(ctx, chaos.Options{
-		Seed: f.Seed, Rounds: f.Rounds, Faults: f.Faults, Load: f.Load, Only: f.Only, Dir: f.Dir, Bin: filepath.Dir(self), Out: os.Stdout,
+		Seed: f.Seed, Rounds: f.Rounds, Faults: f.Faults, Load: f.Load, Only: f.Only, Dir: f.Dir, DropCaches: f.DropCaches, Bin: filepath.Dir(self), Out: os.Stdout,
 	})
 	for _, kind := range slices.Sorted(maps.Keys(s.ByKind)) {
 		fmt.Printf("%6d  %s\n", s.ByKind[kind], kind)
