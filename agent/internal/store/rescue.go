@@ -70,7 +70,7 @@ func (s *Store) rescue(g *segment, end uint64, journal []record, why error) (*se
 	if !newest {
 		seal = &sealing{end: end, arrived: g.Arrived, thinned: g.Thinned}
 	}
-	fresh, err := s.refill(g, atoms, seal)
+	fresh, err := s.refill(g, atoms, seal, why)
 	if err != nil {
 		s.o.Log.Error("what was salvaged cannot be written", "file", filepath.Base(g.path), "error", err)
 		fresh, atoms = nil, nil
@@ -85,14 +85,14 @@ func (s *Store) rescue(g *segment, end uint64, journal []record, why error) (*se
 }
 
 // refill writes atoms into a fresh segment, sets the file of g aside and takes its place. Without atoms there is no segment.
-func (s *Store) refill(g *segment, atoms []rawAtom, seal *sealing) (*segment, error) {
+func (s *Store) refill(g *segment, atoms []rawAtom, seal *sealing, why error) (*segment, error) {
 	if len(atoms) == 0 {
 		return nil, errors.New("no reading could be read")
 	}
 	fresh, err := s.writeSegment(g.first, atoms, s.series, seal, func() error {
 		name, err := s.o.disk.setAside(g.path, s.o.Now(), true)
 		if err == nil {
-			s.reportAside(g.path, name, errDamaged)
+			s.reportAside(g.path, name, why)
 		}
 		return err
 	})

@@ -42,15 +42,30 @@ type Summary struct {
 	ByKind                    map[string]int
 	AgentMemory, HubMemory    int64 // highest seen at the end of a round, bytes
 	AgentDisk                 int64
-	Duplicates, Corrections   int64 // as the hub counts them
-	Messages                  int   // acked by the broker
-	Longest                   time.Duration
+	Duplicates, Corrections   int64         // as the hub counts them
+	Messages                  int           // acked by the broker
+	Longest                   time.Duration // of the rounds
+	LongestSettling           time.Duration
+	LongestStop               time.Duration // of the agent, by its own grace
+	Cannot                    map[string]string
 	Took                      time.Duration
 }
 
 // String returns the one line that a campaign ends with.
 func (s Summary) String() string {
 	return fmt.Sprintf("rounds=%d faults=%d acknowledged=%d lost=%d doubled=%d unbalanced=%d", s.Rounds, s.Faults, s.Acknowledged, s.Lost, s.Doubled, s.Unbalanced)
+}
+
+// Table returns what was done, a kind of fault in each line, and what was not and why.
+func (s Summary) Table() string {
+	var b strings.Builder
+	for _, kind := range slices.Sorted(maps.Keys(s.ByKind)) {
+		fmt.Fprintf(&b, "%6d  %s\n", s.ByKind[kind], kind)
+	}
+	for _, kind := range slices.Sorted(maps.Keys(s.Cannot)) {
+		fmt.Fprintf(&b, "  none  %s: %s\n", kind, s.Cannot[kind])
+	}
+	return b.String()
 }
 
 // ErrBroken says that a promise was not kept.
@@ -134,6 +149,7 @@ func Run(ctx context.Context, o Options) (_ Summary, err error) {
 
 func (c *campaign) rounds(ctx context.Context) error {
 	can, cannot := c.world.faults()
+	c.summary.Cannot = cannot
 	for _, kind := range slices.Sorted(maps.Keys(cannot)) {
 		fmt.Fprintf(c.o.Out, "not done: %s: %s\n", kind, cannot[kind])
 	}
@@ -240,6 +256,7 @@ func (c *campaign) round(ctx context.Context, n int, plan []strike) error {
 		return err
 	}
 	c.settled = time.Since(healed)
+	c.summary.LongestSettling = max(c.summary.LongestSettling, c.settled)
 	c.log.note("settled")
 	c.fresh.damaged, c.fresh.cramped = w.damaged.Load() > damaged, w.cramped.Load() > cramped
 	f, err := c.check(ctx, began, w.meters.earliest())
@@ -316,6 +333,7 @@ func (c *campaign) conclude(f *findings) error {
 	s.Messages = c.world.meters.messages
 	s.Lost, s.Doubled, s.Unbalanced, s.Named = s.Lost+f.lost, s.Doubled+f.doubled, s.Unbalanced+f.unbalanced, s.Named+f.named
 	s.AgentMemory, s.HubMemory, s.AgentDisk = c.peak.agent, c.peak.hub, c.peak.disk
+	s.LongestStop = time.Duration(c.world.stopping.Load())
 	if there, err := c.world.atHub(context.Background()); err == nil {
 		s.Duplicates, s.Corrections = there.duplicates, there.corrections
 	}

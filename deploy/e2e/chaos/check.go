@@ -147,7 +147,7 @@ func (c *campaign) checkBooks(ctx context.Context, f *findings, _ time.Time, _ m
 		return err
 	}
 	instants, _ := c.truth.count()
-	if held := there.readings - there.duplicates - there.corrections - there.resent; held != int64(instants) {
+	if held := there.readings - there.duplicates - there.corrections + there.restored; held != int64(instants) {
 		f.unbalanced++
 		f.problem("the hub's books do not balance: %+v make %d instants: want %d", there, held, instants)
 	}

@@ -91,7 +91,7 @@ func harm(rng *rand.Rand, dir string) (string, error) {
 
 // clone starts a second agent from a copy of the first one's data, as from a copied SD card. The hub must raise the alarm.
 func clone(ctx context.Context, w *world, _ *rand.Rand, hold func()) error {
-	if err := w.agent.Stop(30 * time.Second); err != nil {
+	if err := w.stopAgent(); err != nil {
 		return err
 	}
 	dir := w.path(fmt.Sprintf("clone-%d", w.clones.Add(1)))

@@ -26,8 +26,8 @@
 //
 //  1. Postgres holds exactly the truth (fluxora_readings): no reading is missing, none has another value, none is there that
 //     was never published. Of a corrected reading the later value counts and the earlier one is in table correction.
-//  2. None was counted twice: readings derived = instants held + duplicates + corrections + what was
-//     held and came again because the hub asked, as the hub counts them.
+//  2. None was counted twice: readings derived + what came again because the hub asked and was missing or different there =
+//     instants held + duplicates + corrections, as the hub counts them.
 //  3. The agent's books balance: received = delivered + evicted + pending.
 //  4. Acknowledged readings may be missing only where a fault destroyed the agent's own files (damage.go): each was in the store
 //     before the fault and is not there after it (an agent without a network, started from a copy of the dead one's data, tells).

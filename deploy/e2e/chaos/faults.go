@@ -37,7 +37,7 @@ func (w *world) faults() (can []fault, cannot map[string]string) {
 			return killed(ctx, w.agent.Process, hold, w.agent.Start)
 		}},
 		{"restart agent", 2, []victim{agentVictim}, func(ctx context.Context, w *world, _ *mathrand.Rand, hold func()) error {
-			if err := w.agent.Stop(30 * time.Second); err != nil {
+			if err := w.stopAgent(); err != nil {
 				return err
 			}
 			hold()

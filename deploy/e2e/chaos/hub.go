@@ -18,7 +18,7 @@ import (
 type atHub struct {
 	arrived, derived                  int64 // batches
 	readings, duplicates, corrections int64 // derived
-	resent                            int64 // of the readings, those that the hub had asked for again and held
+	restored                          int64 // came again because the hub had asked, and were missing or different: readings does not count them
 }
 
 // postgres connects to the hub's private server; the hub notes its URL beside its data while it runs.
@@ -49,15 +49,15 @@ func query[T any](ctx context.Context, w *world, sql string, args ...any) ([]T, 
 }
 
 func (w *world) atHub(ctx context.Context) (atHub, error) {
-	type row struct{ Arrived, Derived, Readings, Duplicates, Corrections, Resent int64 }
+	type row struct{ Arrived, Derived, Readings, Duplicates, Corrections, Restored int64 }
 	rows, err := query[row](ctx, w, `select a.arrived, coalesce(d.derived, 0), coalesce(d.readings, 0), coalesce(d.duplicates, 0), coalesce(d.corrections, 0),
-			(select coalesce(sum(l.resent - l.restored), 0)::bigint from ledger l join agent g using (org_id, agent_id) where g.org_id = s.org_id and g.site_id = s.site_id)
+			(select coalesce(sum(l.restored), 0)::bigint from ledger l join agent g using (org_id, agent_id) where g.org_id = s.org_id and g.site_id = s.site_id)
 		from site s join site_arrival a using (org_id, site_id) left join site_derived d using (org_id, site_id) where s.name = $1`, site)
 	if err != nil || len(rows) == 0 {
 		return atHub{}, err
 	}
 	r := rows[0]
-	return atHub{r.Arrived, r.Derived, r.Readings, r.Duplicates, r.Corrections, r.Resent}, nil
+	return atHub{r.Arrived, r.Derived, r.Readings, r.Duplicates, r.Corrections, r.Restored}, nil
 }
 
 // readings returns the effective readings of a series since an instant, by plain SQL, and how many instants came twice.

@@ -48,6 +48,8 @@ type world struct {
 	firm   string            // why not
 	// dropCaches allows that the page cache of the whole machine is emptied.
 	dropCaches bool
+	// stopping is the longest time, in nanoseconds, that the agent took to stop.
+	stopping atomic.Int64
 	// destroyed is what was in files that a fault damaged and could not be read afterwards.
 	destroyedMu sync.Mutex
 	destroyed   map[instant]bool
@@ -227,6 +229,16 @@ func (w *world) close() error {
 	}
 	errs = append(errs, w.unmountDisks())
 	return errors.Join(errs...)
+}
+
+// stopAgent stops the agent in order. It has a grace time of its own, and fails if that is not enough.
+func (w *world) stopAgent() error {
+	began := time.Now()
+	err := w.agent.Stop(time.Minute)
+	took := time.Since(began)
+	w.note(fmt.Sprintf("the agent stopped in %s", took.Round(time.Millisecond)))
+	w.stopping.Store(max(w.stopping.Load(), int64(took)))
+	return err
 }
 
 // processes lists the programs that exist, those that depend on others first.

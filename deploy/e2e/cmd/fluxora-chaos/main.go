@@ -4,11 +4,9 @@ package main
 import (
 	"context"
 	"fmt"
-	"maps"
 	"os"
 	"os/signal"
 	"path/filepath"
-	"slices"
 	"syscall"
 	"time"
 
@@ -49,11 +47,10 @@ func run(f flags) error {
 	s, err := chaos.Run(ctx, chaos.Options{
 		Seed: f.Seed, Rounds: f.Rounds, Faults: f.Faults, Load: f.Load, Only: f.Only, Dir: f.Dir, DropCaches: f.DropCaches, Bin: filepath.Dir(self), Out: os.Stdout,
 	})
-	for _, kind := range slices.Sorted(maps.Keys(s.ByKind)) {
-		fmt.Printf("%6d  %s\n", s.ByKind[kind], kind)
-	}
-	fmt.Printf("messages %d, duplicates at the hub %d, corrections %d, named as lost %d; highest: agent %d MB of memory and %d MB of disk, hub %d MB of memory, round of %s; took %s\n",
-		s.Messages, s.Duplicates, s.Corrections, s.Named, s.AgentMemory>>20, s.AgentDisk>>20, s.HubMemory>>20, s.Longest.Round(time.Second), s.Took.Round(time.Second))
+	fmt.Printf("%sseed %d: messages %d, duplicates at the hub %d, corrections %d, destroyed with files and named %d\n", s.Table(), f.Seed, s.Messages, s.Duplicates, s.Corrections, s.Named)
+	fmt.Printf("highest: agent %d MB of memory and %d KB of disk, hub %d MB of memory; longest: round %s, settling %s, stop of the agent %s; all in all %s\n",
+		s.AgentMemory>>20, s.AgentDisk>>10, s.HubMemory>>20, s.Longest.Round(time.Second), s.LongestSettling.Round(100*time.Millisecond),
+		s.LongestStop.Round(10*time.Millisecond), s.Took.Round(time.Second))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "chaos:", err)
 	}
