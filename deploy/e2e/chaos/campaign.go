@@ -85,17 +85,19 @@ type campaign struct {
 	fresh   struct { // of the present round
 		damaged bool
 		cramped bool
+		cut     bool  // the power
 		evicted int64 // when it began
 	}
 	peak struct{ agent, hub, disk int64 }
 	// What the agent named when it was last asked, and how many epochs its store has had.
-	spans   []span
-	gone    uint64
-	epochs  int64
-	settled time.Duration // how long it took from the healing on
-	quiet   string        // how many goroutines and how much memory there were at the end of the round
-	renamed int           // times that the meters' points got new names
-	log     roundLog
+	spans     []span
+	gone      uint64
+	epochs    int64
+	forgotten int64         // sequences passed over that only the hub still knows of
+	settled   time.Duration // how long it took from the healing on
+	quiet     string        // how many goroutines and how much memory there were at the end of the round
+	renamed   int           // times that the meters' points got new names
+	log       roundLog
 }
 
 // Run runs a campaign. A broken promise is ErrBroken; then the data stays where it is and Out has the seed and a log of the
@@ -183,7 +185,7 @@ func (c *campaign) rounds(ctx context.Context) error {
 		fmt.Fprintf(c.o.Out, "round %d: %s: %d readings in all, %s, settled in %s; %s\n",
 			n, c.log.kinds(), c.summary.Acknowledged, time.Since(began).Round(100*time.Millisecond), c.settled.Round(100*time.Millisecond), c.quiet)
 	}
-	c.fresh.damaged, c.fresh.cramped = false, false
+	c.fresh.damaged, c.fresh.cramped, c.fresh.cut = false, false, false
 	f, err := c.check(ctx, time.Now(), nil)
 	if err == nil {
 		err = c.conclude(f)
@@ -228,7 +230,7 @@ func (c *campaign) round(ctx context.Context, n int, plan []strike) error {
 	w := c.world
 	c.log.begin()
 	w.meters.beginRound()
-	began, damaged, cramped := time.Now(), w.damaged.Load(), w.cramped.Load()
+	began, damaged, cramped, cuts := time.Now(), w.damaged.Load(), w.cramped.Load(), w.cuts.Load()
 	if books, err := w.agent.Books(ctx); err == nil {
 		c.fresh.evicted = books.Evicted
 	} else {
@@ -258,7 +260,7 @@ func (c *campaign) round(ctx context.Context, n int, plan []strike) error {
 	c.settled = time.Since(healed)
 	c.summary.LongestSettling = max(c.summary.LongestSettling, c.settled)
 	c.log.note("settled")
-	c.fresh.damaged, c.fresh.cramped = w.damaged.Load() > damaged, w.cramped.Load() > cramped
+	c.fresh.damaged, c.fresh.cramped, c.fresh.cut = w.damaged.Load() > damaged, w.cramped.Load() > cramped, w.cuts.Load() > cuts
 	f, err := c.check(ctx, began, w.meters.earliest())
 	if err != nil {
 		return err

@@ -106,6 +106,7 @@ func (w *world) cutPower(ctx context.Context, rng *rand.Rand, hold func()) error
 	if err != nil {
 		return err
 	}
+	w.cuts.Add(1)
 	w.note(what)
 	hold()
 	return w.agent.Start(ctx)

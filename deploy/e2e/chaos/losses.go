@@ -79,7 +79,7 @@ func (c *campaign) checkNames(ctx context.Context, f *findings, _ time.Time, _ m
 		if !c.fresh.damaged {
 			f.problem("the store has begun epoch %d, but nothing was done that destroys it", at.Epochs)
 		}
-		c.epochs, c.spans = at.Epochs, nil
+		c.epochs, c.spans, c.forgotten = at.Epochs, nil, 0
 	}
 	for _, s := range spans {
 		if slices.Contains(c.spans, s) {
@@ -101,7 +101,13 @@ func (c *campaign) checkNames(ctx context.Context, f *findings, _ time.Time, _ m
 			named += int64(s.End - s.First)
 		}
 	}
-	if named != at.Refused {
+	switch forgotten := at.Refused - named; {
+	case forgotten == c.forgotten:
+	case forgotten > c.forgotten && c.fresh.cut:
+		// What it had passed over and told the hub of was not on its disk yet when the power went. No reading had those sequences.
+		c.log.note(fmt.Sprintf("the agent no longer names %d sequences that it told the hub of", forgotten-c.forgotten))
+		c.forgotten = forgotten
+	default:
 		f.unbalanced++
 		f.problem("the agent names %d sequences as gone (%v), and told the hub of %d", named, spans, at.Refused)
 	}
