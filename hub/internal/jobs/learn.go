@@ -36,7 +36,7 @@ func (e *Engine) Learn(ctx context.Context, t Task) (Result, error) {
 	if len(d.Points) == 0 {
 		return res, fmt.Errorf("%w: there are no intervals of resolution %s", ErrNothing, t.Resolution)
 	}
-	params := train.Params{Threads: e.Threads}
+	params := train.Params{Threads: e.Threads, Checkpoint: t.Checkpoints}
 	if e.Rounds > 0 {
 		params.Trees = gbdt.Defaults()
 		params.Trees.Trees = e.Rounds

@@ -19,7 +19,7 @@ type Checkpoint = lstm.Checkpoint
 var networkTables = map[string]int{"hour": 24, "weekday": 7, "quarter": 4, "kind": 4}
 
 // fitLSTM fits the anchor and how far actuals stray from it, and a network that says where the quantiles lie between them,
-// stopping by the held-out rows, from which the calibration comes too.
+// stopping by the held-out rows, from which the calibration comes too; then the network goes through all rows for a little.
 func fitLSTM(ctx context.Context, t *table, p Params, tell Progress, r *Report) (model.Model, error) {
 	net, err := newNetwork(p)
 	if err != nil {
@@ -43,20 +43,24 @@ func fitLSTM(ctx context.Context, t *table, p Params, tell Progress, r *Report) 
 	d := lstm.Data{Rows: t.rows, Width: t.width, Target: left, Fit: t.fit, Held: t.held}
 	lstm.Measure(&net, &d, t.fit)
 	net, res, err := lstm.Fit(ctx, d, net, p.Levels, p.LSTM, p.Checkpoint, func(epoch, of int, loss float64) {
-		tell.tell(fmt.Sprintf("epoch %d, held-out loss %.4f", epoch, loss), 0.05+0.9*float64(epoch)/float64(of))
+		tell.tell(fmt.Sprintf("epoch %d, held-out loss %.4f", epoch, loss), 0.05+0.85*float64(epoch)/float64(of))
 	})
 	if err != nil {
 		return nil, err
 	}
 	r.Epochs = res.Best
 
-	tell.tell("quantiles", 0.97)
+	tell.tell("quantiles", 0.9)
 	b.Z = unitFan(p.Levels, b.Count())
 	m, err := model.NewLSTM(t.width, b, anchor, spread, least, net)
 	if err != nil {
 		return nil, err
 	}
 	b.Z, r.HeldLoss = calibrateFan(t, m)
+	tell.tell("all rows", 0.97)
+	if net, err = lstm.Finish(ctx, d, net, p.Levels, p.LSTM); err != nil {
+		return nil, err
+	}
 	return model.NewLSTM(t.width, b, anchor, spread, least, net)
 }
 

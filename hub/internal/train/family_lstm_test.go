@@ -73,9 +73,9 @@ type shelf struct {
 	stop context.CancelFunc
 }
 
-func (s *shelf) Load() ([]byte, error) { return s.b, nil }
+func (s *shelf) Load(string) ([]byte, error) { return s.b, nil }
 
-func (s *shelf) Save(b []byte) error {
+func (s *shelf) Save(_ string, b []byte) error {
 	if s.b == nil {
 		s.stop()
 	}

@@ -80,7 +80,7 @@ type Params struct {
 	Linear  LinearParams    // chosen on the held-out rows
 	LSTM    lstm.Params     // lstm.Defaults()
 
-	Checkpoint Checkpoint     // where a long fit keeps its state; nil: nowhere
+	Checkpoint Checkpoint     `json:"-"` // where a long fit keeps its state; nil: nowhere
 	Seasonal   SeasonalParams // the best rule
 }
 

@@ -3,18 +3,18 @@ package lstm
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	"math"
 )
 
-// Checkpoint keeps the state of a fit over a restart.
+// Checkpoint keeps the state of fits over a restart, each under a key that names its data and settings.
 type Checkpoint interface {
-	// Load returns what was saved last, nil when nothing was. The bytes may be damaged or from another fit: then the fit
-	// begins anew.
-	Load() ([]byte, error)
+	// Load returns what was saved last under a key, nil when nothing was. The bytes may be damaged: then the fit begins anew.
+	Load(key string) ([]byte, error)
 
-	// Save keeps b in place of what was saved before. It must not keep the slice. An error ends the fit.
-	Save(b []byte) error
+	// Save keeps body in place of what was saved before. It must not keep the slice. An error ends the fit.
+	Save(key string, body []byte) error
 }
 
 // A checkpoint is the fingerprint of the fit (32 bytes), little-endian uint32 counts of weights, epochs and the best
@@ -26,7 +26,7 @@ func (f *fit) load(c Checkpoint) error {
 	if c == nil {
 		return nil
 	}
-	b, err := c.Load()
+	b, err := c.Load(f.key())
 	if err != nil {
 		return fmt.Errorf("load checkpoint: %w", err)
 	}
@@ -72,10 +72,16 @@ func (f *fit) save(c Checkpoint) error {
 		}
 	}
 	sum := sha256.Sum256(b)
-	if err := c.Save(append(b, sum[:]...)); err != nil {
+	if err := c.Save(f.key(), append(b, sum[:]...)); err != nil {
 		return fmt.Errorf("save checkpoint: %w", err)
 	}
 	return nil
+}
+
+// key names the fit among others.
+func (f *fit) key() string {
+	print := f.fingerprint()
+	return "lstm-" + hex.EncodeToString(print[:8])
 }
 
 // fingerprint identifies a fit: its settings, the network's shape and all that it learns from. The number of threads is

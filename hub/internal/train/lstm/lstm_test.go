@@ -145,9 +145,9 @@ type shelf struct {
 	stop  func()
 }
 
-func (s *shelf) Load() ([]byte, error) { return s.b, nil }
+func (s *shelf) Load(string) ([]byte, error) { return s.b, nil }
 
-func (s *shelf) Save(b []byte) error {
+func (s *shelf) Save(_ string, b []byte) error {
 	s.b = bytes.Clone(b)
 	if s.saves--; s.saves == 0 && s.stop != nil {
 		s.stop()
@@ -211,7 +211,7 @@ func TestACheckpointOfAnotherFitIsLeftAlone(t *testing.T) {
 
 type full struct{ shelf }
 
-func (*full) Save([]byte) error { return errors.New("no space left on device") }
+func (*full) Save(string, []byte) error { return errors.New("no space left on device") }
 
 func TestTroubleIsNamed(t *testing.T) {
 	ctx := context.Background()
