@@ -60,7 +60,7 @@ func open(ctx context.Context, g *lifecycle.Group, o Options, serve bool, announ
 	if b.org, err = b.store.EnsureOrganisation(ctx, c.Organisation); err != nil {
 		return nil, err
 	}
-	if b.authority, err = authority.Open(ctx, b.store, authority.Options{Hosts: c.Uplink.Names, Now: o.Now}); err != nil {
+	if b.authority, err = authority.Open(ctx, b.store, authority.Options{Hosts: c.Uplink.Names, RenewWithin: c.Uplink.RenewWithin, Now: o.Now}); err != nil {
 		return nil, err
 	}
 	b.registry = registry.New(b.store, b.authority, announce, o.Log.With("component", "registry"), o.Now)

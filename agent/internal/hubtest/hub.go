@@ -150,7 +150,14 @@ func (h *Hub) Start() string {
 	pool := x509.NewCertPool()
 	pool.AddCert(h.ca)
 	h.server = grpc.NewServer(grpc.Creds(credentials.NewTLS(&tls.Config{
-		MinVersion: tls.VersionTLS13, ClientAuth: tls.VerifyClientCertIfGiven, ClientCAs: pool, Time: h.Now,
+		MinVersion: tls.VersionTLS13, ClientAuth: tls.RequestClientCert, ClientCAs: pool, Time: h.Now,
+		VerifyConnection: func(s tls.ConnectionState) error { // an expired certificate is good for a renewal
+			if len(s.PeerCertificates) == 0 {
+				return nil
+			}
+			_, err := s.PeerCertificates[0].Verify(x509.VerifyOptions{Roots: pool, CurrentTime: s.PeerCertificates[0].NotBefore, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
+			return err
+		},
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return h.serverCertificate() },
 	})))
 	uplinkv1.RegisterEnrolmentServiceServer(h.server, h)
@@ -210,7 +217,7 @@ func (h *Hub) Enrol(_ context.Context, r *uplinkv1.EnrolRequest) (*uplinkv1.Enro
 
 // Renew implements uplinkv1.EnrolmentServiceServer.
 func (h *Hub) Renew(ctx context.Context, r *uplinkv1.RenewRequest) (*uplinkv1.RenewResponse, error) {
-	if err := verified(ctx); err != nil {
+	if _, err := certificate(ctx); err != nil {
 		return nil, err
 	}
 	der, err := h.issue(r.GetCsr())
@@ -223,12 +230,21 @@ func (h *Hub) Renew(ctx context.Context, r *uplinkv1.RenewRequest) (*uplinkv1.Re
 	return &uplinkv1.RenewResponse{Certificate: der, Authority: h.ca.Raw, ArtifactKey: h.artifacts.Public().(ed25519.PublicKey)}, nil
 }
 
-func verified(ctx context.Context) error {
+func certificate(ctx context.Context) (*x509.Certificate, error) {
 	p, _ := peer.FromContext(ctx)
-	if info, ok := p.AuthInfo.(credentials.TLSInfo); !ok || len(info.State.VerifiedChains) == 0 {
-		return status.Error(codes.Unauthenticated, "a client certificate is needed")
+	info, ok := p.AuthInfo.(credentials.TLSInfo)
+	if !ok || len(info.State.PeerCertificates) == 0 {
+		return nil, status.Error(codes.Unauthenticated, "a client certificate is needed")
 	}
-	return nil
+	return info.State.PeerCertificates[0], nil
+}
+
+func (h *Hub) verified(ctx context.Context) error {
+	c, err := certificate(ctx)
+	if err == nil && h.Now().After(c.NotAfter) {
+		err = status.Error(codes.Unauthenticated, "certificate expired")
+	}
+	return err
 }
 
 // PutModel adds a model and returns what is announced of it.
@@ -255,7 +271,7 @@ func (h *Hub) Announce(c wire.SiteConfig, ms []wire.ModelVersion) {
 
 // Artifact implements uplinkv1.UplinkServiceServer.
 func (h *Hub) Artifact(r *uplinkv1.ArtifactRequest, stream uplinkv1.UplinkService_ArtifactServer) error {
-	if err := verified(stream.Context()); err != nil {
+	if err := h.verified(stream.Context()); err != nil {
 		return err
 	}
 	h.mu.Lock()

@@ -23,7 +23,7 @@ var Receipt = []byte("receipt")
 
 // Sync implements uplinkv1.UplinkServiceServer.
 func (h *Hub) Sync(stream uplinkv1.UplinkService_SyncServer) error {
-	if err := verified(stream.Context()); err != nil {
+	if err := h.verified(stream.Context()); err != nil {
 		return err
 	}
 	err := h.sync(stream)

@@ -16,8 +16,8 @@
 //
 // Lineage. Beside it the file lineage holds the names of this agent's sessions, by which the hub tells it from a copy of it.
 //
-// Expiry. A certificate that expired while the gateway was offline is refused by the hub; the agent says so and keeps
-// measuring and forecasting. It must be enrolled again with a new token, which keeps the key and so the agent's id, epoch and
-// sequences: what was measured meanwhile is sent then. Renewal by the key alone after expiry needs a policy at the hub and
-// is not built yet.
+// Expiry. With a certificate that expired while the gateway was offline the hub opens no session, but renews it for as long after as
+// its uplink.renew_within says, a year by default; what was measured meanwhile is sent then. Later than that, or when it was revoked,
+// the agent says so and keeps measuring and forecasting. It must be enrolled again with a new token, which keeps the
+// key and so the agent's id, epoch and sequences.
 package identity

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"fluxora.dev/agent/internal/identity"
 )
@@ -53,6 +55,25 @@ func (r *renewal) start(ctx context.Context, conn grpc.ClientConnInterface) {
 		}
 		r.log.Info("certificate renewed", "expires", r.id.NotAfter())
 	})
+}
+
+// afresh has the certificate renewed over conn when the hub did not take it, as it may have expired while this agent was away, and
+// returns why to open another session, or err when it could not be. The hub's clock decides, since this one may be wrong.
+func (c *Client) afresh(ctx context.Context, conn grpc.ClientConnInterface, err error) error {
+	if status.Code(err) != codes.Unauthenticated {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	if e := c.o.Identity.Renew(ctx, conn); e != nil {
+		c.o.Log.Debug("the certificate is not renewed either", "error", explain(e))
+		return err
+	}
+	select {
+	case <-c.o.Identity.Changed(): // this session is over anyway
+	default:
+	}
+	return errReconnect
 }
 
 // stop waits for the attempt under way, whose context is done by then or soon.

@@ -85,7 +85,7 @@ func (c *Client) session(ctx context.Context) (progress bool, err error) {
 
 	s := &session{c: c, stream: stream, incoming: incoming, failed: failed, declared: make(map[meter.SeriesID]bool)}
 	if err := s.open(ctx); err != nil {
-		return false, err
+		return false, c.afresh(ctx, conn, err)
 	}
 	c.setConn(conn)
 	defer c.setConn(nil)

@@ -455,6 +455,28 @@ func TestUnknownHubIsRefused(t *testing.T) {
 	}
 }
 
+// TestComesBackWithAnExpiredCertificate: the agent gets another by itself, also when its own clock does not know that it needs one.
+func TestComesBackWithAnExpiredCertificate(t *testing.T) {
+	for name, clock := range map[string]time.Duration{"the clock is right": 1, "the clock is behind": 0} {
+		t.Run(name, func(t *testing.T) {
+			hub := hubtest.New(t)
+			var ahead atomic.Int64
+			hub.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+			address := hub.Start()
+			id := enrolled(t, hub, address)
+			s := openStore(t)
+			want := fill(t, s, 3, 10, 1)
+			ahead.Store(int64(20 * time.Hour)) // of one hour
+			c := start(t, uplink.Options{Identity: id, Store: fromStore(s), Now: func() time.Time { return time.Now().Add(time.Duration(ahead.Load()) * clock) }})
+			eventually(t, "everything is acked", func() bool { return s.Pending() == 0 })
+			wantOnce(t, hub, want)
+			if got := hub.Totals(); got.Renewals != 1 || c.Status().Failures != 0 {
+				t.Errorf("%d renewals, status %+v: want one, and no failure", got.Renewals, c.Status())
+			}
+		})
+	}
+}
+
 func TestRenewal(t *testing.T) {
 	hub := hubtest.New(t)
 	var ahead atomic.Int64

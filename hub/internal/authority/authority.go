@@ -26,6 +26,8 @@ type Options struct {
 	Hosts []string
 	// AgentLife is how long an agent's certificate is valid; 90 days when zero.
 	AgentLife time.Duration
+	// RenewWithin is for how long after its end a certificate is good for one thing, asking for another; not at all when zero.
+	RenewWithin time.Duration
 	// Now is the clock; time.Now when nil.
 	Now func() time.Time
 }
@@ -159,9 +161,21 @@ func SerialOf(c *x509.Certificate) string { return fmt.Sprintf("%032x", c.Serial
 
 // Agent returns the agent that the certificate was issued to, after verifying it against the CA and the clock, since a
 // connection may outlive the certificate that opened it.
-func (a *Authority) Agent(c *x509.Certificate) (uuid.UUID, error) {
+func (a *Authority) Agent(c *x509.Certificate) (uuid.UUID, error) { return a.agentAt(c, a.o.Now()) }
+
+// Renewer returns the agent that the certificate was issued to, as Agent does, also if it has expired but not too long ago.
+// That proves who may have another certificate, and nothing else.
+func (a *Authority) Renewer(c *x509.Certificate) (uuid.UUID, error) {
+	now := a.o.Now()
+	if now.After(c.NotAfter) && !now.After(c.NotAfter.Add(a.o.RenewWithin)) {
+		now = c.NotAfter
+	}
+	return a.agentAt(c, now)
+}
+
+func (a *Authority) agentAt(c *x509.Certificate, now time.Time) (uuid.UUID, error) {
 	_, err := c.Verify(x509.VerifyOptions{
-		Roots: a.pool, CurrentTime: a.o.Now(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+		Roots: a.pool, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	})
 	if err != nil {
 		return uuid.UUID{}, err

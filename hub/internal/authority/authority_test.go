@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"strings"
@@ -176,6 +177,59 @@ func TestAgentCertificates(t *testing.T) {
 	now = now.Add(70 * 24 * time.Hour)
 	if _, err := a.Agent(c); err == nil {
 		t.Error("an expired certificate was taken")
+	}
+}
+
+// TestExpiredCertificatesRenewOnly shakes hands with certificates that are over: within RenewWithin the hub lets one ask for another.
+func TestExpiredCertificatesRenewOnly(t *testing.T) {
+	now := time.Now()
+	clock := func() time.Time { return now }
+	lenient, err := authority.Open(t.Context(), &secrets{}, authority.Options{Hosts: hosts, RenewWithin: 100 * 24 * time.Hour, Now: clock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	strict := open(t, &secrets{}, clock)
+	issue := func(a *authority.Authority) *x509.Certificate {
+		r, key := request(t)
+		id, err := authority.AgentOf(key.Public())
+		if err != nil {
+			t.Fatal(err)
+		}
+		issued, err := a.Issue(r, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := x509.ParseCertificate(issued.DER)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	own, foreign := issue(lenient), issue(strict)
+	hub, err := lenient.ServerTLS().GetCertificate(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		days                  int
+		session, renew, other bool
+	}{{-1, false, false, false}, {0, true, true, true}, {89, true, true, true}, {91, false, true, false}, {189, false, true, false}, {191, false, false, false}} {
+		now = own.NotBefore.Add(5*time.Minute + time.Duration(c.days)*24*time.Hour)
+		_, session := lenient.Agent(own)
+		_, renew := lenient.Renewer(own)
+		_, other := strict.Renewer(foreign)
+		if session == nil != c.session || renew == nil != c.renew || other == nil != c.other {
+			t.Errorf("after %d days: session %v, renewal %v, at a hub that renews none %v: want %+v", c.days, session, renew, other, c)
+		}
+		shake := lenient.ServerTLS().VerifyConnection
+		if err := shake(tls.ConnectionState{PeerCertificates: []*x509.Certificate{own}}); err == nil != c.renew {
+			t.Errorf("after %d days the handshake ends with %v", c.days, err)
+		}
+		for name, bad := range map[string]*x509.Certificate{"another hub's": foreign, "the hub's own": hub.Leaf} {
+			if err := shake(tls.ConnectionState{PeerCertificates: []*x509.Certificate{bad}}); err == nil {
+				t.Errorf("after %d days %s certificate is taken", c.days, name)
+			}
+		}
 	}
 }
 

@@ -13,6 +13,8 @@
 //     server's certificate is good for server authentication only, so no agent can pose as the hub.
 //   - An enrolment token is a JWT signed with EdDSA. It carries the organisation, the site, its own id, its expiry and the
 //     SHA-256 of the CA certificate, by which the agent knows the hub before it has any other reason to trust it.
+//   - A certificate that has expired is good for asking for another, for as long as Options.RenewWithin says: a gateway that was off for
+//     a season comes back by itself. Its key speaks for it, and whether it was revoked the store knows for ever.
 //   - Certificates are back-dated by five minutes, since a gateway's clock may be slow.
 //   - The hub's server certificate lives in memory, is made anew at every start and renewed at two thirds of its life.
 package authority

@@ -16,15 +16,23 @@ import (
 const serverLife = 30 * 24 * time.Hour
 
 // ServerTLS returns the configuration of the hub's side. Clients may come without a certificate, because enrolment is how
-// they get one; a certificate that is given must be the CA's and unexpired. Whether one is needed the callee decides.
+// they get one; a certificate that is given must be the CA's and good for a renewal at least. Whether one is needed, and must be
+// unexpired, the callee decides.
 func (a *Authority) ServerTLS() *tls.Config {
 	return &tls.Config{
 		MinVersion:     tls.VersionTLS13,
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return a.serverCertificate() },
-		ClientAuth:     tls.VerifyClientCertIfGiven,
+		ClientAuth:     tls.RequestClientCert, // an expired one is verified below
 		ClientCAs:      a.pool,
-		Time:           a.o.Now,
-		NextProtos:     []string{"h2"},
+		VerifyConnection: func(s tls.ConnectionState) error {
+			if len(s.PeerCertificates) == 0 {
+				return nil
+			}
+			_, err := a.Renewer(s.PeerCertificates[0])
+			return err
+		},
+		Time:       a.o.Now,
+		NextProtos: []string{"h2"},
 		// A resumed session would skip the check of the certificate's expiry.
 		SessionTicketsDisabled: true,
 	}

@@ -60,6 +60,8 @@ type HTTP struct {
 type Uplink struct {
 	Listen string   `yaml:"listen"`
 	Names  []string `yaml:"names"` // host names and addresses that the server certificate is valid for
+	// RenewWithin is for how long an agent whose certificate expired while it was away may have another; 0: never.
+	RenewWithin time.Duration `yaml:"renew_within"`
 }
 
 // Training says when models are trained, and with how much.
@@ -88,7 +90,7 @@ func Default() Config {
 		Site:         Site{Zone: "UTC", Resolution: time.Hour, Horizon: 48},
 		Database:     Database{Connections: 16},
 		HTTP:         HTTP{Listen: "127.0.0.1:8420", Timeout: 10 * time.Second, MaxBody: 1 << 20},
-		Uplink:       Uplink{Listen: "127.0.0.1:8421", Names: []string{"localhost", "127.0.0.1", "::1"}},
+		Uplink:       Uplink{Listen: "127.0.0.1:8421", Names: []string{"localhost", "127.0.0.1", "::1"}, RenewWithin: 365 * 24 * time.Hour},
 		Training: Training{
 			Enabled: true, At: "02:30", FirstAfter: 14 * 24 * time.Hour, CheckEvery: 30 * time.Second,
 			History: 2 * 365 * 24 * time.Hour, Timeout: time.Hour,
@@ -135,6 +137,7 @@ func (c *Config) Check(report func(key, format string, args ...any)) {
 	if len(c.Uplink.Names) == 0 {
 		report("uplink.names", "is empty: want the names and addresses under which agents reach this hub")
 	}
+	between(report, "uplink.renew_within", c.Uplink.RenewWithin, 0, 10*365*24*time.Hour)
 	between(report, "stop_within", c.StopWithin, time.Second, 10*time.Minute)
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.Log.Level)); err != nil {

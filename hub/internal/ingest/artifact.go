@@ -15,7 +15,7 @@ import (
 // it.
 func (s *Server) Artifact(r *uplinkv1.ArtifactRequest, stream uplinkv1.UplinkService_ArtifactServer) error {
 	ctx := stream.Context()
-	_, agent, err := s.authenticate(ctx)
+	_, agent, err := s.authenticate(ctx, s.o.Authority.Agent)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
+	"time"
 
 	"github.com/google/uuid"
 	"google.golang.org/grpc/codes"
@@ -20,25 +21,29 @@ type caller struct {
 	remote      string
 }
 
-// authenticate returns who calls and the agent that is, or an error for the caller.
-func (s *Server) authenticate(ctx context.Context) (caller, Agent, error) {
+// authenticate returns who calls and the agent that is, or an error for the caller. TLS has proved that the caller holds the key, and
+// verified the certificate as far as a renewal needs; valid says what else it must be.
+func (s *Server) authenticate(ctx context.Context, valid func(*x509.Certificate) (uuid.UUID, error)) (caller, Agent, error) {
 	p, ok := peer.FromContext(ctx)
 	if !ok {
 		return caller{}, Agent{}, errInternal
 	}
 	info, ok := p.AuthInfo.(credentials.TLSInfo)
-	if !ok || len(info.State.VerifiedChains) == 0 || len(info.State.VerifiedChains[0]) == 0 {
+	if !ok || len(info.State.PeerCertificates) == 0 {
 		s.count.refused.Add(1)
 		return caller{}, Agent{}, status.Error(codes.Unauthenticated, "a client certificate is needed: enrol this agent first")
 	}
-	c := caller{info.State.VerifiedChains[0][0], p.Addr.String()}
-	a, err := s.check(ctx, c)
+	c := caller{info.State.PeerCertificates[0], p.Addr.String()}
+	a, err := s.check(ctx, c, valid)
 	return c, a, err
 }
 
-// check returns the agent that c is, if its certificate is valid now, known and not revoked.
-func (s *Server) check(ctx context.Context, c caller) (Agent, error) {
-	id, err := s.o.Authority.Agent(c.certificate)
+// check returns the agent that c is, if its certificate is valid, known and not revoked.
+func (s *Server) check(ctx context.Context, c caller, valid func(*x509.Certificate) (uuid.UUID, error)) (Agent, error) {
+	id, err := valid(c.certificate)
+	if expired, ok := errors.AsType[x509.CertificateInvalidError](err); ok && expired.Reason == x509.Expired {
+		return Agent{}, s.turnAway(c, id, "certificate expired at "+c.certificate.NotAfter.UTC().Format(time.RFC3339), err)
+	}
 	if err != nil {
 		return Agent{}, s.turnAway(c, id, "certificate is not valid", err)
 	}

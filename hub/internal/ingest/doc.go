@@ -34,7 +34,7 @@
 //
 //	Enrol           nobody's certificate, but a token that the authority signed, unexpired and unused (or used by the same key:
 //	                an answer may get lost); limited per address and in all
-//	Renew           an agent's valid certificate; the new one is for the same key
+//	Renew           an agent's valid certificate, or one that expired within Authority's RenewWithin; the new one is for the same key
 //	Sync, Artifact  an agent's valid certificate
 //
 // A certificate is valid when TLS verified it against the authority, when it has not expired by now, and when the store knows

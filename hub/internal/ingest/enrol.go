@@ -70,9 +70,9 @@ func (s *Server) enrolRefused(ctx context.Context, reason string) error {
 }
 
 // Renew implements uplinkv1.EnrolmentServiceServer. The new certificate is for the key of the old one, since the key is the
-// agent.
+// agent. The old one may have expired, but not too long ago.
 func (s *Server) Renew(ctx context.Context, r *uplinkv1.RenewRequest) (*uplinkv1.RenewResponse, error) {
-	_, agent, err := s.authenticate(ctx)
+	_, agent, err := s.authenticate(ctx, s.o.Authority.Renewer)
 	if err != nil {
 		return nil, err
 	}

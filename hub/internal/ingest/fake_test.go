@@ -237,6 +237,7 @@ type hub struct {
 	authority *authority.Authority
 	address   string
 	stop      func()
+	now       func() time.Time
 }
 
 func startHub(t testing.TB, change func(*ingest.Options)) *hub {
@@ -248,7 +249,7 @@ func startHub(t testing.TB, change func(*ingest.Options)) *hub {
 		change(&o)
 	}
 	var err error
-	if o.Authority, err = authority.Open(t.Context(), f, authority.Options{Hosts: []string{"127.0.0.1"}, Now: o.Now}); err != nil {
+	if o.Authority, err = authority.Open(t.Context(), f, authority.Options{Hosts: []string{"127.0.0.1"}, RenewWithin: 365 * 24 * time.Hour, Now: o.Now}); err != nil {
 		t.Fatal(err)
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -263,7 +264,7 @@ func startHub(t testing.TB, change func(*ingest.Options)) *hub {
 			t.Error(err)
 		}
 	})
-	h := &hub{s, t, f, o.Authority, l.Addr().String(), func() { cancel(); work.Wait() }}
+	h := &hub{s, t, f, o.Authority, l.Addr().String(), func() { cancel(); work.Wait() }, o.Now}
 	t.Cleanup(h.stop)
 	return h
 }
@@ -303,7 +304,7 @@ func (h *hub) dial(certificates ...tls.Certificate) *grpc.ClientConn {
 	pool := x509.NewCertPool()
 	pool.AddCert(ca)
 	conn, err := grpc.NewClient("passthrough:///"+h.address, grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{
-		RootCAs: pool, ServerName: "127.0.0.1",
+		RootCAs: pool, ServerName: "127.0.0.1", Time: h.now,
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 			if len(certificates) == 0 {
 				return &tls.Certificate{}, nil

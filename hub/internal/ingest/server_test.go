@@ -142,7 +142,7 @@ func TestWhoIsRefused(t *testing.T) {
 	wantCode(t, "revoked while connected", k.end(), codes.Unauthenticated)
 	h.store.set(func(f *fakeStore) { f.revoked[id] = false })
 	k = h.opened(good)
-	ahead.Store(int64(91 * 24 * time.Hour))
+	ahead.Store(int64((90 + 366) * 24 * time.Hour))
 	wantCode(t, "expired while connected", k.end(), codes.Unauthenticated)
 	try("expired", good)
 }
@@ -201,6 +201,55 @@ func TestRenewKeepsTheKey(t *testing.T) {
 	h.opened(tls.Certificate{Certificate: [][]byte{answer.GetCertificate()}, PrivateKey: key})
 	_, err = client.Renew(t.Context(), &uplinkv1.RenewRequest{Csr: csr(t, newKey(t))})
 	wantCode(t, "another key", err, codes.InvalidArgument)
+}
+
+// TestExpiredRenewsAndNoMore: with a certificate that is over no session is opened and no model read, but another certificate is had,
+// unless the agent was revoked or it is over for too long.
+func TestExpiredRenewsAndNoMore(t *testing.T) {
+	var ahead atomic.Int64
+	h := startHub(t, func(o *ingest.Options) {
+		o.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+	})
+	days := func(n int) { ahead.Store(int64(time.Duration(n) * 24 * time.Hour)) }
+	key := newKey(t)
+	cert, answer, err := h.enrol(h.token(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := uuid.MustParse(answer.GetAgent())
+	renew := func(cert tls.Certificate) (*uplinkv1.RenewResponse, error) {
+		return uplinkv1.NewEnrolmentServiceClient(h.dial(cert)).Renew(t.Context(), &uplinkv1.RenewRequest{Csr: csr(t, key)})
+	}
+	foreign, _ := startHub(t, nil).agent()
+
+	days(90 + 364)
+	k := h.talk(cert)
+	k.hello(1)
+	if err := k.end(); status.Code(err) != codes.Unauthenticated || !strings.Contains(err.Error(), "expired") {
+		t.Errorf("a session with an expired certificate: %v: want it refused, as expired", err)
+	}
+	artifact, err := uplinkv1.NewUplinkServiceClient(h.dial(cert)).Artifact(t.Context(), &uplinkv1.ArtifactRequest{Id: "m1"})
+	if err == nil {
+		_, err = artifact.Recv()
+	}
+	wantCode(t, "a model with an expired certificate", err, codes.Unauthenticated)
+	h.store.set(func(f *fakeStore) { f.revoked[id] = true })
+	_, err = renew(cert)
+	wantCode(t, "expired and revoked", err, codes.Unauthenticated)
+	h.store.set(func(f *fakeStore) { f.revoked[id] = false })
+	if _, err := renew(foreign); err == nil {
+		t.Error("another hub's expired certificate was renewed")
+	}
+	fresh, err := renew(cert)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.opened(tls.Certificate{Certificate: [][]byte{fresh.GetCertificate()}, PrivateKey: key})
+
+	days(90 + 366)
+	if _, err := renew(cert); err == nil {
+		t.Error("a certificate that is over for more than a year was renewed")
+	}
 }
 
 func TestBadMessages(t *testing.T) {

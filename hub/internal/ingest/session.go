@@ -38,7 +38,7 @@ type session struct {
 // Sync implements uplinkv1.UplinkServiceServer.
 func (s *Server) Sync(stream uplinkv1.UplinkService_SyncServer) error {
 	ctx := stream.Context()
-	who, agent, err := s.authenticate(ctx)
+	who, agent, err := s.authenticate(ctx, s.o.Authority.Agent)
 	if err != nil {
 		return err
 	}
@@ -180,7 +180,7 @@ func (l *session) run(ctx context.Context, incoming <-chan *uplinkv1.SyncRequest
 
 // admitted returns an error when the agent's certificate expired or was revoked since the session began.
 func (l *session) admitted(ctx context.Context) error {
-	_, err := l.server.check(ctx, l.caller)
+	_, err := l.server.check(ctx, l.caller, l.server.o.Authority.Agent)
 	return err
 }
 
