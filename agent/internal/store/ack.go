@@ -1,9 +1,6 @@
 package store
 
-import (
-	"fmt"
-	"slices"
-)
+import "fmt"
 
 // Ledger accounts for every sequence ever given: Received = Delivered + Evicted + Thinned + Pending.
 type Ledger struct {
@@ -79,37 +76,6 @@ func (s *Store) Ack(r Range) error {
 		return fmt.Errorf("ack %s: want a range within [1,%d)", r, s.next)
 	}
 	s.acked = s.acked.add(r)
-	s.dirty.head = true
-	return nil
-}
-
-// SetReceived replaces what is known to be acked by what the hub says it has: everything below cursor, and the ranges
-// beyond. If that is less than was acked before, the hub was set back, and what the store still holds is sent again. If
-// it is more than was ever given out, the store was set back, and sequences go on behind it.
-func (s *Store) SetReceived(cursor uint64, beyond []Range) error {
-	var rs ranges
-	rs = rs.add(Range{1, max(cursor, 1)})
-	for _, r := range beyond {
-		if r.First < 1 {
-			return fmt.Errorf("received ranges: %s: sequences begin at 1", r)
-		}
-		rs = rs.add(r)
-	}
-	s.appending.Lock()
-	defer s.appending.Unlock()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if slices.Equal(rs, s.acked) {
-		return nil
-	}
-	if end := rs.end(); end > s.next {
-		s.o.Log.Error("the hub has sequences that this store never gave: it was set back; going on behind them", "next", s.next, "hub", end)
-		s.next = end
-		if g := s.active(); g != nil {
-			g.End = s.next
-		}
-	}
-	s.acked = rs
-	s.dirty.head = true
+	s.met, s.dirty.head = true, true
 	return nil
 }

@@ -1,10 +1,7 @@
 package store
 
 import (
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 
 	"fluxora.dev/shared/meter"
 )
@@ -98,61 +95,3 @@ func (s *Store) remakeJournal() {
 	s.wear.note(s.o.Now(), s.journalSize)
 	s.journal = j
 }
-
-// replay takes up what the journal holds and no segment does. The caller is Open, after the segments.
-func (s *Store) replay(whole, torn []record) (records []record, next uint64) {
-	next = s.next
-	if n := len(s.segments); n > 0 {
-		next = s.segments[n-1].End
-	}
-	at := next
-	for _, r := range whole {
-		if r.epoch != s.epoch || r.first < at || len(r.atoms) == 0 {
-			continue // carried already, or of another store
-		}
-		records = append(records, r)
-		at = r.end()
-		for id, def := range r.defs {
-			if _, ok := s.series[id]; !ok {
-				s.series[id] = def
-				s.dirty.series[id] = true
-			}
-		}
-	}
-	for _, r := range torn {
-		if r.epoch == s.epoch {
-			at = max(at, r.end())
-		}
-	}
-	return records, at
-}
-
-// openJournal makes the journal ready to be written, from its start. The caller is Open.
-func (s *Store) openJournal(whole, torn []record) {
-	generation := uint64(0)
-	for _, rs := range [][]record{whole, torn} {
-		for _, r := range rs {
-			generation = max(generation, r.generation)
-		}
-	}
-	path := filepath.Join(s.dir, journalName)
-	if info, err := os.Stat(path); err == nil && info.Size() == s.journalSize && s.upgraded {
-		if f, err := s.o.disk.openJournal(path); err == nil {
-			s.journal = &journal{file: f, size: s.journalSize, generation: generation + 1}
-		}
-	} else if err != nil && !errors.Is(err, os.ErrNotExist) {
-		s.o.Log.Warn("journal", "error", err)
-	}
-	if s.journal == nil {
-		s.journal = &journal{file: noFile{}, generation: generation, broken: true}
-	}
-	s.remakeJournal()
-}
-
-// noFile is a file that there is not.
-type noFile struct{}
-
-func (noFile) ReadAt([]byte, int64) (int, error)  { return 0, os.ErrClosed }
-func (noFile) WriteAt([]byte, int64) (int, error) { return 0, os.ErrClosed }
-func (noFile) Sync() error                        { return os.ErrClosed }
-func (noFile) Close() error                       { return nil }

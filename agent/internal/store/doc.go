@@ -31,8 +31,8 @@
 //
 // The journal is why an Append writes one page and syncs once. A bbolt commit, however small, rewrites the path from leaf
 // to root and then a meta page, four pages and two syncs: 140 MB a day at one commit in ten seconds. The journal is a file
-// of min(256 KiB, cap/64) zeros, written once, so that a sync has no size and no extent to write, and is filled from its
-// start again and again. A record of it is one Append: epoch, generation, sequences, definitions, atoms, a CRC over the head
+// of min(256 KiB, cap/64), written once, so that a sync has no size and no extent to write, and is filled from its start again
+// and again. A record of it is one Append: epoch, generation, sequences, definitions, atoms, a CRC over the head
 // and one over the rest. A page of it is written again with each record that it takes, the earlier bytes unchanged, so a
 // torn write leaves them as they were. Once it is full, at Close and at Open, its atoms go into the active segment in one
 // bbolt commit, as they are, and the next generation begins. Until then they are read from memory.
@@ -93,8 +93,14 @@
 // the journal and every segment are gone, the store starts a new epoch, a random 63-bit number, under which sequences begin
 // at 1 again.
 //
-// Not seen is a block of the journal that comes back as zeros: it looks like one that was never written. Its sequences are
-// then given again, unless state.db or the hub's cursor tells.
+// What was never written of the journal has a mark that tells its place. So a sector that comes back as zeros, or as another
+// one, is known to be lost, as is a record of which only a part of the head can be read: if nothing tells where the journal
+// ended, sequences are passed over up to the size of the journal. A gap between its records is a lost range.
+//
+// Not seen is a write of the last records that storage confirmed and forgot, so that what was there before comes back whole.
+// Only a second place could tell, and that would double the wear; state.db does, up to its last flush. Their sequences are then
+// given again. If the hub has got the forgotten readings, it tells, and those that were taken in under the same sequences since
+// are appended again under new ones (SetReceived).
 //
 // # When there is no more room
 //
@@ -119,7 +125,8 @@
 // # Schema versions
 //
 // Segments and state.db carry a schema version. A newer one is refused with ErrNewerSchema, the one reason besides a second
-// agent why Open refuses, since guessing would risk the data. Version 1 had no journal and no thinning. Open marks a state.db
-// of version 1 before it writes a journal; segments of both versions lie side by side. Downgrade goes back. Golden stores of
-// each version, unclosed in the middle of an outage, are in testdata.
+// agent why Open refuses, since guessing would risk the data. Version 1 had no journal and no thinning; version 2 no checksums
+// of single values and no marks in the journal. Open marks an older state.db before it writes a journal; segments of all
+// versions lie side by side. Downgrade goes back. Golden stores of each version, unclosed in the middle of an outage, are in
+// testdata.
 package store

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"go.etcd.io/bbolt"
 )
@@ -12,9 +13,9 @@ import (
 // oldestSchema is the oldest version that is read, and that Downgrade writes.
 const oldestSchema = 1
 
-// upgrade marks state.db as being of this version, before the journal is written, which version 1 would not read: an agent
-// of version 1 then refuses the directory instead of forgetting readings that it acknowledged. Segments stay as they are:
-// both versions read them, since what version 2 adds to a summary is passed over by version 1.
+// upgrade marks state.db as being of this version, before the journal is written, which older versions would not read, or not
+// understand: their agents then refuse the directory instead of forgetting readings that were acknowledged. Segments stay as
+// they are: all versions read them, since what a newer one adds to them is passed over by older ones.
 func (s *Store) upgrade(db *bbolt.DB) error {
 	var old bool
 	err := guard(func() error {
@@ -31,9 +32,9 @@ func (s *Store) upgrade(db *bbolt.DB) error {
 }
 
 // Downgrade makes the store in dir, which must not be open, readable by an agent that knows schema version only: it carries
-// what is in the journal into a segment, deletes the journal and marks every file. Nothing is lost by it but the list of
-// what was thinned, which version 1 does not keep: it counts those readings as delivered. It may be repeated, and opening
-// the store with this agent brings it up again.
+// what is in the journal into a segment, deletes the journal and marks every file. Nothing is lost by it but, down to version
+// 1, the list of what was thinned, which that does not keep: it counts those readings as delivered. It may be repeated, and
+// opening the store with this agent brings it up again.
 func Downgrade(dir string, version uint64) error {
 	if version < oldestSchema || version >= schemaVersion {
 		return fmt.Errorf("downgrade store %s to schema %d: want %d to %d", dir, version, oldestSchema, schemaVersion-1)
@@ -42,6 +43,7 @@ func Downgrade(dir string, version uint64) error {
 	if err != nil {
 		return fmt.Errorf("downgrade: %w", err)
 	}
+	s.salvageClosed()
 	if err := s.Close(); err != nil {
 		return fmt.Errorf("downgrade: %w", err)
 	}
@@ -49,6 +51,20 @@ func Downgrade(dir string, version uint64) error {
 		return fmt.Errorf("downgrade store %s to schema %d: %w", dir, version, err)
 	}
 	return nil
+}
+
+// salvageClosed reads all closed segments and salvages the damaged ones.
+func (s *Store) salvageClosed() {
+	s.appending.Lock()
+	defer s.appending.Unlock()
+	s.mu.Lock()
+	segments := slices.Clone(s.segments)
+	s.mu.Unlock()
+	for _, g := range segments {
+		if err := checkFile(g.path); !g.writable && errors.Is(err, errDamaged) {
+			s.dropDamaged(g, err)
+		}
+	}
 }
 
 // downgrade marks the files of a closed store. State.db is the last: until then this version has the directory.
@@ -68,6 +84,9 @@ func (s *Store) downgrade(version uint64) error {
 		paths = append(paths, g.path)
 	}
 	for _, path := range append(paths, s.statePath()) {
+		if err := checkFile(path); err != nil {
+			return fmt.Errorf("%s: %w", filepath.Base(path), err)
+		}
 		db, err := s.o.disk.openFile(path, bbolt.Options{})
 		if err != nil {
 			return err

@@ -5,7 +5,6 @@ import (
 	"compress/gzip"
 	"context"
 	"flag"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -136,13 +135,13 @@ func holdsGolden(t *testing.T, s *store.Store, more int) {
 	}
 }
 
-// TestGoldenStores opens a store of every format, goes on in it, goes down to the oldest and up again, in the middle of an
+// TestGoldenStores opens a store of every format, goes on in it, goes down to every older one and up again, in the middle of an
 // outage, and wants everything to be there.
 func TestGoldenStores(t *testing.T) {
 	if *golden != "" {
 		makeGolden(t, t.TempDir(), filepath.Join("testdata", *golden+".tar.gz"))
 	}
-	for _, version := range []string{"v1", "v2"} {
+	for _, version := range []string{"v1", "v2", "v3"} {
 		t.Run(version, func(t *testing.T) {
 			dir := unpack(t, filepath.Join("testdata", version+".tar.gz"))
 			o := store.Options{MaxBytes: 1 << 20}
@@ -160,22 +159,22 @@ func TestGoldenStores(t *testing.T) {
 				}
 				more++
 			}
-			for round := range 3 {
+			for _, to := range []uint64{2, 1, 1, 2} {
 				appendMore()
 				if err := s.Close(); err != nil {
 					t.Fatal(err)
 				}
-				if err := store.Downgrade(dir, 1); err != nil {
+				if err := store.Downgrade(dir, to); err != nil {
 					t.Fatal(err)
 				}
 				paths, _ := filepath.Glob(filepath.Join(dir, "*.db"))
 				for _, path := range paths {
-					if d := cmp.Diff(uint64(1), store.SchemaForTest(t, path)); d != "" {
-						t.Errorf("round %d, %s: %s", round, filepath.Base(path), d)
+					if d := cmp.Diff(to, store.SchemaForTest(t, path)); d != "" {
+						t.Errorf("down to %d, %s: %s", to, filepath.Base(path), d)
 					}
 				}
 				if _, err := os.Stat(filepath.Join(dir, "journal")); !os.IsNotExist(err) {
-					t.Errorf("round %d: there is a journal after the downgrade: %v", round, err)
+					t.Errorf("down to %d: there is a journal: %v", to, err)
 				}
 				s = open(t, dir, o)
 				if s.Epoch() != epoch {
@@ -184,8 +183,10 @@ func TestGoldenStores(t *testing.T) {
 				appendMore()
 				holdsGolden(t, s, more)
 			}
-			if v := fmt.Sprint(store.Downgrade(dir, 2)); v == "<nil>" {
-				t.Error("a downgrade to the present version was accepted")
+			for _, to := range []uint64{0, 3, 4} {
+				if store.Downgrade(dir, to) == nil {
+					t.Errorf("a downgrade to %d was accepted", to)
+				}
 			}
 		})
 	}

@@ -48,11 +48,12 @@ func FuzzJournal(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Add(b)
-	f.Add(append(slices.Clone(b), b[:recordHead]...))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		whole, torn := scanRecords(b)
-		if n := len(whole) + len(torn); n > len(b)/recordHead {
+	f.Add(b, true)
+	f.Add(append(slices.Clone(b), b[:recordHead]...), false)
+	f.Add(append(slices.Clone(b), unwritten(0, 2*sectorSize)...), true)
+	f.Fuzz(func(t *testing.T, b []byte, marked bool) {
+		x := scanJournal(b, marked)
+		if n := len(x.whole) + len(x.torn); n > len(b)/recordHead {
 			t.Fatalf("%d records in %d bytes", n, len(b))
 		}
 	})

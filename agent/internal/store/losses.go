@@ -26,6 +26,7 @@ type Lost struct {
 	From, To meter.Millis
 	At       meter.Millis // when it happened
 	Days     []DayLoss    `json:",omitempty"` // what it was, when that is known
+	Unsure   bool         `json:",omitempty"` // the hub may have it: that was forgotten too
 }
 
 // DayLoss is how many readings of a series and a day, in UTC by their own instants, left the store.

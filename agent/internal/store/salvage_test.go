@@ -308,3 +308,77 @@ func salvagesState(t *testing.T, seed uint64) {
 	}
 	t.Logf("%d of 40 were damaged; of %d entries of derived state %d were kept", damages, damages*len(entries), kept)
 }
+
+// TestSalvageJournal damages the journal of a store that was not closed, and wants every reading of which the record is whole,
+// no other, no sequence twice, and a word of all that is missing.
+func TestSalvageJournal(t *testing.T) {
+	salvageSeeds(t, salvagesJournal, map[string]uint64{
+		"first record gone, segment still empty": 2323235278376700633,
+		"zeros up to the end":                    381296869915951353,
+		"cut within a sector":                    16241149645204945891,
+	})
+}
+
+func salvagesJournal(t *testing.T, seed uint64) {
+	random := rand.New(rand.NewPCG(seed, 0))
+	o := Options{MaxBytes: 1 << 20, MinFree: -1, Now: func() time.Time { return time.Unix(1e9, 0) }}
+	live := QuickDir(t)
+	s, err := Open(live, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	promises := busy(t, s, newRecorder(), random, 5+random.IntN(80))
+	next := s.Next()
+	var acked ranges
+	for _, r := range s.acked {
+		acked = acked.add(r)
+	}
+	for round := range 40 {
+		dir := filepath.Join(QuickDir(t), "store")
+		if err := os.CopyFS(dir, os.DirFS(live)); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(dir, journalName)
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		what, b := harm(b, random)
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		where := fmt.Sprintf("round %d, %s", round, what)
+		whole := make(map[uint64]bool)
+		for _, r := range scanJournal(b, true).whole {
+			whole[r.first] = true
+		}
+		s, err := Open(dir, o)
+		if err != nil {
+			t.Fatalf("%s: %v", where, err)
+		}
+		held := heldBy(t, s, where)
+		s.mu.Lock()
+		told := s.gone()
+		s.mu.Unlock()
+		for _, p := range promises {
+			r := Range{p.first, p.first + uint64(len(p.readings))}
+			if whole[p.first] && !held[p.first] {
+				t.Errorf("%s: %s is missing, though its record is whole", where, r)
+			}
+			if !held[p.first] && what != "misdirected" && !told.contains(r) && !acked.contains(r) {
+				t.Errorf("%s: %s is missing without a word", where, r)
+			}
+		}
+		// What storage put in the place of another's may hide that there was something.
+		if id, err := s.SeriesID(meter.Series{Point: "after", Register: meter.EnergyImport, Kind: meter.Counter}); err != nil {
+			t.Fatal(err)
+		} else if first, err := s.Append(t.Context(), []meter.Reading{{Series: id, At: 1, Value: 2}}); err != nil || first < next && what != "misdirected" {
+			t.Errorf("%s: sequence %d, %v: %d were given", where, first, err, next)
+		}
+		if err := s.Close(); err != nil {
+			t.Errorf("%s: %v", where, err)
+		}
+		_ = os.RemoveAll(dir)
+	}
+}

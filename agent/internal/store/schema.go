@@ -16,7 +16,7 @@ import (
 )
 
 // schemaVersion is the version of the layout of both kinds of files.
-const schemaVersion = 2
+const schemaVersion = 3
 
 // ErrNewerSchema says that a newer agent wrote the directory.
 var ErrNewerSchema = errors.New("the store was written by a newer version of the agent")
@@ -47,7 +47,7 @@ var (
 // stateBuckets are the buckets of state.db.
 var stateBuckets = [][]byte{bucketStore, bucketSeries, bucketDerived, bucketForecasts, bucketQuarantine, bucketNamed}
 
-// checkSchema compares the schema version of a file with ours. Files of version 1 are read as they are; see format.go.
+// checkSchema compares the schema version of a file with ours. Files of older versions are read as they are; see format.go.
 func checkSchema(raw []byte) error {
 	if len(raw) != 16 {
 		return fmt.Errorf("%w: no schema version", errDamaged)
@@ -90,8 +90,7 @@ func headSum(head map[string][]byte) []byte {
 	return binary.BigEndian.AppendUint32(nil, sum)
 }
 
-// checkHead compares the single values of state.db with their checksum. Until the first write after an upgrade from version 1
-// there is none.
+// checkHead compares the single values of state.db with their checksum. Until the first write after an upgrade there is none.
 func checkHead(head map[string][]byte) error {
 	if got, ok := head[string(keySum)]; ok && !bytes.Equal(got, headSum(head)) {
 		return fmt.Errorf("%w: checksum of the single values", errDamaged)
@@ -119,7 +118,7 @@ func putHeadSum(tx *bbolt.Tx) error {
 
 func seriesKey(id meter.SeriesID) []byte { return binary.BigEndian.AppendUint32(nil, uint32(id)) }
 
-// storedSeries is a definition as it is kept, with the checksum of its JSON; version 1 wrote none.
+// storedSeries is a definition as it is kept, with the checksum of its JSON; older versions wrote none.
 type storedSeries struct {
 	meter.Series
 	Sum *uint32 `json:",omitempty"`

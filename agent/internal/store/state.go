@@ -170,6 +170,7 @@ func (s *Store) loadState(tx *bbolt.Tx) error {
 	if err != nil {
 		return err
 	}
+	s.schema = uint64Of(b.Get(keySchema)[:8])
 	s.epoch = uint64Of(b.Get(keyEpoch))
 	s.next = max(uint64Of(b.Get(keyNext)), 1)
 	s.applied = max(uint64Of(b.Get(keyApplied)), 1)

@@ -87,6 +87,7 @@ type Store struct {
 	flushing sync.Mutex // held during a write to state.db; taken after appending, before mu
 
 	mu       sync.Mutex
+	schema   uint64 // of state.db, as it was found
 	epoch    uint64
 	next     uint64
 	acked    ranges
@@ -98,6 +99,8 @@ type Store struct {
 	tail     tail       // the end of the last one, as far as it is in the journal only
 	series   map[meter.SeriesID]meter.Series
 	ids      map[meter.Series]meter.SeriesID
+	opened   uint64 // next, when Open returned
+	met      bool   // the hub has told what it has since then
 	applied  uint64 // derived state holds every sequence below it
 	flushed  uint64 // applied, as state.db has it
 	dirty    dirty
@@ -200,29 +203,28 @@ func (s *Store) openSegments() error {
 	}
 	slices.SortFunc(found, func(a, b *segment) int { return cmp.Compare(a.first, b.first) })
 
-	whole, torn, err := s.o.disk.readJournal(s.dir)
+	inJournal, err := s.o.disk.readJournal(s.dir, s.journalSize, s.schema >= 3)
 	if err != nil {
-		s.o.Log.Error("the journal cannot be read", "error", err)
+		s.putAside(filepath.Join(s.dir, journalName), fmt.Errorf("the journal cannot be read: %w", err))
+		inJournal.garbled = true
 	}
-	if err := s.takeSegments(found, whole); err != nil {
+	if err := s.takeSegments(found, inJournal.whole); err != nil {
 		return err
 	}
-	records, end := s.replay(whole, torn)
-	s.next = max(s.next, end, s.acked.end(), s.applied)
+	records, end := s.replay(inJournal)
 	s.learnSeries()
-	if n := len(records); n > 0 {
-		end = records[n-1].end()
-	} else if n := len(s.segments); n > 0 {
-		end = s.segments[n-1].End
+	given := max(s.next, s.acked.end(), s.applied, end) // below it, every sequence was
+	s.next = max(given, inJournal.tornEnd(s.epoch))
+	if inJournal.lost > 0 {
+		s.o.Log.Error("storage lost a part of the journal: readings may be missing", "behind sequence", given, "sectors", inJournal.lost)
 	}
-	if len(torn) > 0 && end < s.next {
-		s.lose(Lost{Range: Range{end, s.next}, Why: skipped})
+	if inJournal.lost > 0 || inJournal.garbled {
+		s.next += uint64(s.journalSize) // a reading takes a byte at least, so no sequence is given twice
 	}
+	s.lose(Lost{Range: Range{given, s.next}, Why: skipped})
 	s.findGaps(records)
-	if s.applied > s.next {
-		s.applied = s.next
-	}
-	s.startWriting(records, whole, torn)
+	s.startWriting(records, inJournal)
+	s.opened = s.next
 	return nil
 }
 
@@ -351,7 +353,7 @@ func (s *Store) newEpoch() error {
 
 // startWriting makes the active segment and the journal ready, and carries over what the journal held. If that fails, as on
 // a full or read-only file system, the agent starts all the same: Append tries again and reports.
-func (s *Store) startWriting(records, whole, torn []record) {
+func (s *Store) startWriting(records []record, inJournal journalContents) {
 	var err error
 	var g *segment
 	if n := len(s.segments); n > 0 {
@@ -380,13 +382,10 @@ func (s *Store) startWriting(records, whole, torn []record) {
 		s.o.Log.Error("no segment can be written at the moment", "error", err)
 	}
 	if len(s.tail.atoms) > 0 {
-		s.journal = &journal{file: noFile{}, broken: true}
-		for _, r := range whole {
-			s.journal.generation = max(s.journal.generation, r.generation)
-		}
+		s.journal = &journal{file: noFile{}, generation: inJournal.newest(), broken: true}
 		return
 	}
-	s.openJournal(whole, torn)
+	s.openJournal(inJournal)
 }
 
 // noteTail takes what the journal holds into the summary of the active segment. The caller holds mu, or is Open.
@@ -448,7 +447,7 @@ func (s *Store) findGaps(records []record) {
 		have = have.add(l.Range)
 	}
 	for _, r := range have.without(Range{1, s.next}) {
-		s.lose(s.timed(Lost{Range: r, Why: damaged}))
+		s.lose(s.timed(Lost{Range: r, Why: damaged, Unsure: true}))
 		for id := range s.series { // which were in it is not known
 			s.trimmed[id] = max(s.trimmed[id], meter.MillisOf(s.o.Now()))
 		}

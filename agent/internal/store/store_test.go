@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -168,21 +169,33 @@ func TestSecondAgentIsTold(t *testing.T) {
 	}
 }
 
+// TestHubThatKnowsMore opens a store that forgot what the hub has, takes readings in before it meets the hub, and wants them to
+// get to the hub all the same.
 func TestHubThatKnowsMore(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, store.Options{})
 	a := series(t, s, "main")
 	appendAll(t, s, counter(a, 0, 10))
-	if err := s.SetReceived(1001, nil); err != nil {
+	if err := s.SetReceived(1, nil); err != nil {
 		t.Fatal(err)
-	}
-	if first := appendAll(t, s, counter(a, 10, 5)); first != 1001 {
-		t.Errorf("first sequence %d, want 1001: the hub has those below", first)
 	}
 	_ = s.Close()
 	s = open(t, dir, store.Options{})
-	if n := len(contents(t, s)); n != 15 || s.Next() != 1006 {
-		t.Errorf("%d readings, next %d, want 15, 1006", n, s.Next())
+	appendAll(t, s, counter(a, 10, 10))
+	appendAll(t, s, counter(a, 20, 10))
+	for range 2 {
+		if err := s.SetReceived(1001, []store.Range{{1003, 1005}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if d := cmp.Diff([]store.Range{{1001, 1003}, {1005, 1025}}, s.Unacked()); d != "" {
+		t.Errorf("unacked: %s: want those that had numbers of others again, behind what the hub has", d)
+	}
+	_ = s.Close()
+	s = open(t, dir, store.Options{})
+	want := slices.Concat(counter(a, 0, 30), counter(a, 10, 20))
+	if d := cmp.Diff(want, contents(t, s)); d != "" || s.Next() != 1025 {
+		t.Errorf("next %d, want 1025; %s", s.Next(), d)
 	}
 }
 
