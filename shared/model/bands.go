@@ -32,6 +32,19 @@ func (b *Bands) of(row []float32) []float64 {
 
 // check returns an error unless b can serve rows of so many features.
 func (b *Bands) check(features int) error {
+	if err := b.checkRange(features); err != nil {
+		return err
+	}
+	for i, z := range b.Z {
+		if i%len(b.Levels) > 0 && z < b.Z[i-1] {
+			return fmt.Errorf("bands: quantiles of band %d do not ascend", i/len(b.Levels))
+		}
+	}
+	return nil
+}
+
+// checkRange is check for families whose quantiles are corrections, which need not ascend.
+func (b *Bands) checkRange(features int) error {
 	if b.Lead < 0 || b.Lead >= features {
 		return fmt.Errorf("bands: lead is column %d of %d", b.Lead, features)
 	}
@@ -44,8 +57,8 @@ func (b *Bands) check(features int) error {
 		}
 	}
 	for i, z := range b.Z {
-		if !finite(z) || i%len(b.Levels) > 0 && z < b.Z[i-1] {
-			return fmt.Errorf("bands: quantiles of band %d do not ascend", i/len(b.Levels))
+		if !finite(z) {
+			return fmt.Errorf("bands: quantile %g in band %d", z, i/len(b.Levels))
 		}
 	}
 	return nil

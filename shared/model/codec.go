@@ -21,6 +21,7 @@ const (
 	maxBands   = 32
 	maxTrees   = 20_000
 	maxNodes   = 1 << 15
+	maxSets    = 1<<16 - 1
 	maxColumns = 16
 	maxReads   = 1024
 

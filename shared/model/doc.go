@@ -46,18 +46,37 @@
 //	1       count T of terms (0–16), each 2 bytes: a column
 //	8·B·T   weights, float64, by band
 //
-// Family gbdt: value(level) = anchor(row) + trees(row) + max(spread(row), least spread) · z(band, level)
+// Family gbdt: value(level) = anchor(row) + trees(row) + max(spread(row), least spread) · z(band, level), the trees in place
+// of the first sum a factor when their value is e to the sum
 //
 //	bands
 //	anchor
 //	spread, an anchor
 //	8       least spread, float64
 //	8       base of the trees, float64
-//	4       count of trees, each
-//	  2       count of nodes, each 8 bytes:
-//	    2       feature; bit 15 set: a missing value goes left; 0xffff: leaf
-//	    2       number of the left child in the tree, the right one follows it; 0 in a leaf
-//	    4       float32: in a leaf the value, else the threshold: a row's value ≤ threshold goes left
+//	trees
+//
+// Trees:
+//
+//	4       count of trees; bit 31 set: sets of categories come first; bit 30 set: the value is e to the sum
+//	2+32n   only then: count of sets, each 256 bits, the lowest first: the whole numbers that are members
+//	        each tree:
+//	2         count of nodes, each 8 bytes:
+//	  2         feature; bit 15 set: a missing value goes left; bit 14 set: split by a set; 0xffff: leaf
+//	  2         number of the left child in the tree, the right one follows it; 0 in a leaf
+//	  4         float32: in a leaf the value, else the threshold: a row's value ≤ threshold goes left; or the number of
+//	            the set: its members go left, what is no whole number of 0 to 255 counts as missing
+//
+// Family quantiles: value(level) = anchor(row) + trees(row, level) + max(spread(row), least spread) · z(band, level), put in
+// ascending order
+//
+//	bands
+//	anchor
+//	spread, an anchor
+//	8       least spread, float64
+//	8·L     bases of the trees, float64
+//	trees, values of leaves 0
+//	4·L     for each leaf of each tree: its values, float32
 //
 // Family seasonal: value(level) = first known of some columns + z(band, level)
 //

@@ -2,10 +2,11 @@ package model
 
 // The families.
 const (
-	FamilyGBDT     = "gbdt"     // gradient-boosted trees on an anchor, with calibrated spread
-	FamilySeasonal = "seasonal" // a mean of the same hour in earlier weeks, with calibrated quantiles
-	FamilyLinear   = "linear"   // a line through lags, calendar and weather, with calibrated spread
-	FamilyLSTM     = "lstm"     // an encoder of the past and a decoder of each step, on an anchor
+	FamilyGBDT      = "gbdt"      // gradient-boosted trees on an anchor, with calibrated spread
+	FamilyQuantiles = "quantiles" // boosted trees that learn each level themselves, on an anchor
+	FamilySeasonal  = "seasonal"  // a mean of the same hour in earlier weeks, with calibrated quantiles
+	FamilyLinear    = "linear"    // a line through lags, calendar and weather, with calibrated spread
+	FamilyLSTM      = "lstm"      // an encoder of the past and a decoder of each step, on an anchor
 )
 
 // decoder reads what encode of a family has written, for rows of so many features.
@@ -17,6 +18,6 @@ type encoder interface{ encode(w *writer) }
 // decoders lists the families that this build reads.
 func decoders() map[string]decoder {
 	return map[string]decoder{
-		FamilyGBDT: decodeGBDT, FamilySeasonal: decodeSeasonal, FamilyLinear: decodeLinear, FamilyLSTM: decodeLSTM,
+		FamilyGBDT: decodeGBDT, FamilyQuantiles: decodeQuantiles, FamilySeasonal: decodeSeasonal, FamilyLinear: decodeLinear, FamilyLSTM: decodeLSTM,
 	}
 }

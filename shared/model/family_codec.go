@@ -29,15 +29,7 @@ func (m *GBDT) encode(w *writer) {
 	m.Spread.encode(w)
 	w.f64(m.LeastSpread)
 	w.f64(m.Trees.Base)
-	w.u32(uint32(len(m.Trees.Trees)))
-	for _, t := range m.Trees.Trees {
-		w.u16(uint16(len(t)))
-		for _, n := range t {
-			w.u16(n.Feature)
-			w.u16(n.Left)
-			w.f32(n.Value)
-		}
-	}
+	w.trees(m.Trees.Trees, m.Trees.Sets, m.Trees.Log)
 }
 
 func decodeGBDT(r *reader, features int, levels []float64) (Model, error) {
@@ -48,21 +40,8 @@ func decodeGBDT(r *reader, features int, levels []float64) (Model, error) {
 	anchor, spread := decodeAnchor(r, bands.Count()), decodeAnchor(r, bands.Count())
 	least := r.f64()
 	e := Ensemble{Base: r.f64()}
-	trees := r.count()
-	if r.bad || trees > maxTrees || trees > r.left()/10 {
-		return nil, errors.New("count of trees")
-	}
-	e.Trees = make([]Tree, trees)
-	for t := range e.Trees {
-		n := int(r.u16())
-		if r.bad || n > maxNodes || n > r.left()/8 {
-			return nil, errors.New("count of nodes")
-		}
-		tree := make(Tree, n)
-		for k := range tree {
-			tree[k] = Node{Feature: r.u16(), Left: r.u16(), Value: r.f32()}
-		}
-		e.Trees[t] = tree
+	if e.Trees, e.Sets, e.Log, err = r.trees(); err != nil {
+		return nil, err
 	}
 	return NewGBDT(features, bands, anchor, e, spread, least)
 }

@@ -2,32 +2,10 @@ package model
 
 import (
 	"fmt"
-	"math"
 )
 
-// Node is one node of a tree: a split of a feature at a threshold, or a leaf.
-type Node struct {
-	Feature uint16 // column, with MissingLeft or not; Leaf in a leaf
-	Left    uint16 // number of the left child; the right one follows it
-	Value   float32
-}
-
-// Marks in Node.Feature.
-const (
-	MissingLeft = 1 << 15
-	Leaf        = math.MaxUint16
-)
-
-// Tree is a binary tree, the root first, children after their parents.
-type Tree []Node
-
-// Ensemble is the sum of a base and of a leaf of each tree.
-type Ensemble struct {
-	Base  float64
-	Trees []Tree
-}
-
-// GBDT is the family of gradient-boosted trees on an anchor. The anchor follows the level, the trees correct it; a second
+// GBDT is the family of gradient-boosted trees on an anchor. The anchor follows the level, the trees correct it, by a sum
+// or, when they are logarithmic, by a factor; a second
 // anchor says how far actuals stray, and the bands say, as multiples of that spread, where the quantiles lie:
 // split-conformal prediction with normalised residuals (Lei et al., Distribution-free predictive inference for
 // regression, 2018).
@@ -37,6 +15,7 @@ type GBDT struct {
 	Trees          Ensemble
 	LeastSpread    float64
 	features       int
+	flat           *flat
 }
 
 // NewGBDT returns a checked model over rows of so many features.
@@ -53,40 +32,11 @@ func NewGBDT(features int, bands Bands, anchor Anchor, trees Ensemble, spread An
 			return nil, err
 		}
 	}
-	if err := trees.check(features); err != nil {
+	if err := trees.Check(features); err != nil {
 		return nil, err
 	}
+	m.flat = flatten(trees.Trees, trees.Sets, false)
 	return m, nil
-}
-
-// check returns an error unless every walk through every tree ends in a leaf with a number.
-func (e Ensemble) check(features int) error {
-	if !finite(e.Base) || len(e.Trees) > maxTrees {
-		return fmt.Errorf("base %g, %d trees", e.Base, len(e.Trees))
-	}
-	for t, tree := range e.Trees {
-		if len(tree) == 0 || len(tree) > maxNodes {
-			return fmt.Errorf("tree %d: %d nodes: want 1 to %d", t, len(tree), maxNodes)
-		}
-		for i, n := range tree {
-			if !finite(float64(n.Value)) {
-				return fmt.Errorf("tree %d node %d: value %g", t, i, n.Value)
-			}
-			if n.Feature == Leaf {
-				if n.Left != 0 {
-					return fmt.Errorf("tree %d node %d: a leaf with a child", t, i)
-				}
-				continue
-			}
-			if f := int(n.Feature &^ MissingLeft); f >= features {
-				return fmt.Errorf("tree %d node %d: feature %d of %d", t, i, f, features)
-			}
-			if l := int(n.Left); l <= i || l+1 >= len(tree) {
-				return fmt.Errorf("tree %d node %d: children %d and %d of %d nodes", t, i, l, l+1, len(tree))
-			}
-		}
-	}
-	return nil
 }
 
 // Levels returns the quantile levels.
@@ -102,11 +52,16 @@ func (m *GBDT) Predict(rows []float32, n int, out []float64) {
 	for at := 0; at < n; at += block {
 		k := min(block, n-at)
 		part := rows[at*f : (at+k)*f]
-		m.Trees.Sum(part, f, trees[:k])
+		m.Trees.sum(m.flat, part, f, trees[:k])
 		for r := range k {
 			row := part[r*f : (r+1)*f]
 			band := m.Bands.Of(row[m.Lead])
-			centre := m.Anchor.Of(row, band) + trees[r]
+			centre := m.Anchor.Of(row, band)
+			if m.Trees.Log {
+				centre *= trees[r]
+			} else {
+				centre += trees[r]
+			}
 			spread := m.Spread.Of(row, band)
 			if spread < m.LeastSpread {
 				spread = m.LeastSpread
@@ -116,30 +71,4 @@ func (m *GBDT) Predict(rows []float32, n int, out []float64) {
 			}
 		}
 	}
-}
-
-// Sum fills out with the ensemble's value for each of len(out) rows of f features.
-func (e Ensemble) Sum(rows []float32, f int, out []float64) {
-	for r := range out {
-		out[r] = e.Base
-	}
-	for _, tree := range e.Trees {
-		for r := range out {
-			out[r] += float64(tree.value(rows[r*f : (r+1)*f]))
-		}
-	}
-}
-
-// value walks from the root to a leaf.
-func (t Tree) value(row []float32) float32 {
-	n := t[0]
-	for n.Feature != Leaf {
-		x := row[n.Feature&^MissingLeft]
-		left := int(n.Left)
-		if !(x <= n.Value) && (x == x || n.Feature&MissingLeft == 0) {
-			left++
-		}
-		n = t[left]
-	}
-	return n.Value
 }

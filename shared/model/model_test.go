@@ -37,6 +37,8 @@ func made(t testing.TB, family string, seed uint64) *model.Artifact {
 	}
 	var err error
 	switch family {
+	case model.FamilyQuantiles:
+		a.Model, err = model.NewQuantiles(spec.Len(), bands, anchor(rng, bands, 1, 9, 17), levelTrees(rng, spec.Len(), 40, levels), anchor(rng, bands, 18, 20), 0.01)
 	case model.FamilyLSTM:
 		return madeLSTM(t, seed)
 	case model.FamilyGBDT:
@@ -94,7 +96,7 @@ func someRows(rng *rand.Rand, features, n int) []float32 {
 	return rows
 }
 
-var families = []string{model.FamilyGBDT, model.FamilySeasonal, model.FamilyLinear, model.FamilyLSTM}
+var families = []string{model.FamilyGBDT, model.FamilyQuantiles, model.FamilySeasonal, model.FamilyLinear, model.FamilyLSTM}
 
 func encode(t testing.TB, a *model.Artifact) []byte {
 	t.Helper()
@@ -426,6 +428,11 @@ func small(t testing.TB, family, text string) *model.Artifact {
 		e.Trees[0] = model.Tree{{Feature: 1, Left: 1, Value: 1}, {Feature: model.Leaf, Value: 1}, {Feature: model.Leaf, Value: 2}}
 		line := model.Anchor{Base: []int{1}, Terms: []int{0}, Weights: []float64{0.5, -0.5}}
 		a.Model, err = model.NewGBDT(spec.Len(), bands, line, e, line, 0.1)
+	case model.FamilyQuantiles:
+		e := levelTrees(rand.New(rand.NewPCG(1, 1)), 2, 0, bands.Levels)
+		e.Trees = []model.Tree{{{Feature: 1, Left: 1, Value: 1}, {Feature: model.Leaf}, {Feature: model.Leaf}}}
+		e.Values = [][]float32{{1, 2, 3, 4}}
+		a.Model, err = model.NewQuantiles(spec.Len(), bands, model.Anchor{Base: []int{1}}, e, model.Anchor{}, 0.1)
 	case model.FamilyLSTM:
 		net := network(rand.New(rand.NewPCG(1, 1)), 2, []int{1, 0}, 1, 2)
 		a.Model, err = model.NewLSTM(spec.Len(), bands, model.Anchor{Base: []int{1}}, model.Anchor{}, 0.1, net)
@@ -449,5 +456,23 @@ func BenchmarkPredict48Rows(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		m.Predict(rows, 48, out)
+	}
+}
+
+func BenchmarkPredict1Row(b *testing.B) {
+	rng := rand.New(rand.NewPCG(1, 1))
+	spec := feature.Default()
+	bands := model.Bands{Levels: []float64{0.1, 0.5, 0.9}, Z: []float64{-1, 0, 1}}
+	m, err := model.NewGBDT(spec.Len(), bands, anchor(rng, bands, 1, 2, 3, 4, 5, 6, 7, 8, 9), ensemble(rng, spec.Len(), 300, 0), anchor(rng, bands, 10, 11, 12), 0)
+	if err != nil {
+		b.Fatal(err)
+	}
+	f := spec.Len()
+	rows, out := someRows(rng, spec.Len(), 48), make([]float64, 3)
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() {
+		m.Predict(rows[i*f:(i+1)*f], 1, out)
+		i = (i + 1) % 48
 	}
 }

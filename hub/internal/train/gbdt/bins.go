@@ -2,38 +2,70 @@ package gbdt
 
 import (
 	"fmt"
-	"slices"
+	"math"
 	"sync"
 	"sync/atomic"
 )
 
 const (
-	maxBins    = 255 // bins of known values, 0…254
-	missingBin = 255
-	edgeSample = 50_000 // rows that the edges are taken from
+	width   = 8       // features whose bins lie together in a word
+	maxRows = 1 << 26 // beyond, sums of packed cells would lose too much of the gradients
 )
 
-// Binned is a table of rows with each value replaced by the number of its bin, feature by feature. It is immutable, and
-// several fits can share it.
-type Binned struct {
-	n       int
-	columns [][]uint8   // by feature, then row
-	edges   [][]float32 // by feature: bin b holds values ≤ edges[b], the last bin the rest
+// Column says what a feature is beside a number. The zero value is a number on which predictions may depend in any way.
+type Column struct {
+	// Category means that values are codes, whole numbers of 0 to 254 without order; anything else counts as missing.
+	Category bool
+	// Monotone is +1 when predictions must not fall as the value rises, −1 when they must not rise, else 0.
+	Monotone int
 }
 
-// Bin puts n rows of so many features, laid end to end, into bins. NaN means missing.
-func Bin(rows []float32, features, threads int) (*Binned, error) {
-	if features < 1 || len(rows) == 0 || len(rows)%features != 0 {
+// Binned is a table of rows with each value replaced by the number of its bin. It is immutable, and several fits can share
+// it. The bins of eight features lie together in a word, so that one read serves eight histograms.
+type Binned struct {
+	n       int
+	columns []Column
+	words   [][]uint64 // by block of eight features, then row; the lowest byte is the first feature
+	edges   []*edges   // by feature; nil for categories
+}
+
+// Bin puts n rows of so many features, laid end to end, into bins. NaN means missing. No columns means numbers all through.
+func Bin(rows []float32, features, threads int, columns ...Column) (*Binned, error) {
+	switch {
+	case features < 1 || len(rows) == 0 || len(rows)%features != 0:
 		return nil, fmt.Errorf("bin rows: %d values of %d features: want whole rows", len(rows), features)
+	case len(rows)/features > maxRows:
+		return nil, fmt.Errorf("bin rows: %d rows: want at most %d", len(rows)/features, maxRows)
+	case len(columns) == 0:
+		columns = make([]Column, features)
+	case len(columns) != features:
+		return nil, fmt.Errorf("bin rows: %d columns described of %d", len(columns), features)
 	}
-	b := &Binned{n: len(rows) / features, columns: make([][]uint8, features), edges: make([][]float32, features)}
-	each(features, threads, func(f int) {
-		b.edges[f] = edges(rows, features, f)
-		column := make([]uint8, b.n)
-		for r := range column {
-			column[r] = bin(b.edges[f], rows[r*features+f])
+	for f, c := range columns {
+		if c.Monotone < -1 || c.Monotone > 1 || c.Category && c.Monotone != 0 {
+			return nil, fmt.Errorf("bin rows: column %d: monotone %d: want −1, 0 or 1, and 0 for categories", f, c.Monotone)
 		}
-		b.columns[f] = column
+	}
+	b := &Binned{n: len(rows) / features, columns: columns, words: make([][]uint64, (features+width-1)/width), edges: make([]*edges, features)}
+	each(features, threads, func(f int) {
+		if !columns[f].Category {
+			b.edges[f] = newEdges(rows, features, f)
+		}
+	})
+	for k := range b.words {
+		b.words[k] = make([]uint64, b.n)
+	}
+	const chunk = 4096
+	each((b.n+chunk-1)/chunk, threads, func(c int) {
+		for k, words := range b.words {
+			for r := c * chunk; r < min(b.n, (c+1)*chunk); r++ {
+				word := uint64(0)
+				for i, v := range rows[r*features+k*width : r*features+min(features, (k+1)*width)] {
+					word |= uint64(b.bin(k*width+i, v)) << (8 * i)
+				}
+				words[r] = word
+			}
+		}
 	})
 	return b, nil
 }
@@ -41,70 +73,23 @@ func Bin(rows []float32, features, threads int) (*Binned, error) {
 // Rows returns the number of rows.
 func (b *Binned) Rows() int { return b.n }
 
-// edges returns borders that part the feature's values into bins of about equal weight, half-way between neighbours.
-func edges(rows []float32, features, f int) []float32 {
-	n := len(rows) / features
-	stride := max(1, n/edgeSample)
-	values := make([]float32, 0, n/stride+1)
-	for r := 0; r < n; r += stride {
-		if v := rows[r*features+f]; v == v {
-			values = append(values, v)
-		}
+// bin returns the bin of a value of feature f.
+func (b *Binned) bin(f int, v float32) uint8 {
+	if e := b.edges[f]; e != nil {
+		return e.bin(v)
 	}
-	slices.Sort(values)
-	distinct := 0
-	for i, v := range values {
-		if i == 0 || v != values[i-1] {
-			distinct++
-		}
+	if v >= 0 && v < maxBins && float32(math.Trunc(float64(v))) == v {
+		return uint8(v)
 	}
-	var out []float32
-	if distinct <= maxBins {
-		for i := 1; i < len(values); i++ {
-			if values[i] != values[i-1] {
-				out = append(out, between(values[i-1], values[i]))
-			}
-		}
-		return out
-	}
-	for k := 1; k < maxBins; k++ {
-		i := k * len(values) / maxBins
-		for i < len(values) && i > 0 && values[i] == values[i-1] {
-			i++
-		}
-		if i == 0 || i == len(values) {
-			continue
-		}
-		if e := between(values[i-1], values[i]); len(out) == 0 || e > out[len(out)-1] {
-			out = append(out, e)
-		}
-	}
-	return out
+	return missingBin
 }
 
-// between returns a number that is at least a and less than b.
-func between(a, b float32) float32 {
-	if m := a/2 + b/2; m >= a && m < b {
-		return m
+// bins returns how many bins of feature f hold known values.
+func (b *Binned) bins(f int) int {
+	if e := b.edges[f]; e != nil {
+		return e.bins()
 	}
-	return a
-}
-
-// bin returns the bin of v: the first whose edge is not below it.
-func bin(edges []float32, v float32) uint8 {
-	if v != v {
-		return missingBin
-	}
-	lo, hi := 0, len(edges)
-	for lo < hi {
-		mid := int(uint(lo+hi) >> 1)
-		if v <= edges[mid] {
-			hi = mid
-		} else {
-			lo = mid + 1
-		}
-	}
-	return uint8(lo)
+	return maxBins
 }
 
 // each calls do(0) … do(n-1), shared out over threads.

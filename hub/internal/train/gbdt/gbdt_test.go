@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
+	"reflect"
 	"testing"
 
 	"fluxora.dev/hub/internal/train/gbdt"
@@ -77,27 +78,40 @@ func TestLearnsFriedman(t *testing.T) {
 }
 
 func TestSameBitsForAnyNumberOfThreads(t *testing.T) {
-	rows, target := friedman(8_000, 3)
-	p := gbdt.Defaults()
-	p.Trees = 20
-	want, _ := fit(t, rows, target, numbers(0, 6000), numbers(6000, 8000), p)
-	for _, threads := range []int{2, 3, 8} {
-		p.Threads = threads
-		got, _ := fit(t, rows, target, numbers(0, 6000), numbers(6000, 8000), p)
-		if len(got.Trees) != len(want.Trees) || got.Base != want.Base {
-			t.Fatalf("%d threads: %d trees, one thread %d", threads, len(got.Trees), len(want.Trees))
+	rows, target := friedman(20_000, 3)
+	for i := range target { // a column of categories
+		rows[i*features+5] = float32(int(20 * rows[i*features+5]))
+	}
+	columns := make([]gbdt.Column, features)
+	columns[5].Category, columns[3].Monotone = true, 1
+	learn, held := numbers(0, 16_000), numbers(16_000, 20_000)
+	run := func(threads int, seed uint64, loss gbdt.Loss) (model.Ensemble, model.LevelTrees, gbdt.Result) {
+		p := gbdt.Defaults()
+		p.Trees, p.Threads, p.Seed, p.Loss = 12, threads, seed, loss
+		b, err := gbdt.Bin(rows, features, threads, columns...)
+		if err != nil {
+			t.Fatal(err)
 		}
-		for i := range got.Trees {
-			for k := range got.Trees[i] {
-				if got.Trees[i][k] != want.Trees[i][k] {
-					t.Fatalf("%d threads: tree %d node %d is %v, with one thread %v", threads, i, k, got.Trees[i][k], want.Trees[i][k])
-				}
+		e, r, err := b.Fit(t.Context(), target, learn, held, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l, _, err := b.FitLevels(t.Context(), target, learn, held, []float64{0.1, 0.9}, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e, l, r
+	}
+	for _, loss := range []gbdt.Loss{gbdt.Squared, gbdt.Absolute} {
+		e, l, r := run(1, 1, loss)
+		for _, threads := range []int{2, 3, 8} {
+			if e2, l2, r2 := run(threads, 1, loss); !reflect.DeepEqual(e, e2) || !reflect.DeepEqual(l, l2) || !reflect.DeepEqual(r, r2) {
+				t.Errorf("%s loss: %d threads give other bits than one", loss, threads)
 			}
 		}
-	}
-	p.Seed = 2
-	if other, _ := fit(t, rows, target, numbers(0, 6000), numbers(6000, 8000), p); len(other.Trees) == len(want.Trees) && other.Trees[0][0] == want.Trees[0][0] && other.Trees[1][0] == want.Trees[1][0] && other.Trees[2][0] == want.Trees[2][0] {
-		t.Error("another seed gives the same trees")
+		if e2, _, _ := run(1, 2, loss); reflect.DeepEqual(e.Trees, e2.Trees) {
+			t.Errorf("%s loss: another seed gives the same trees", loss)
+		}
 	}
 }
 
@@ -210,6 +224,8 @@ func TestBadParamsAndTablesAreRefused(t *testing.T) {
 		"no trees": func(p *gbdt.Params) { p.Trees = 0 }, "one leaf": func(p *gbdt.Params) { p.Leaves = 1 }, "rate 0": func(p *gbdt.Params) { p.LearningRate = 0 },
 		"rate NaN": func(p *gbdt.Params) { p.LearningRate = math.NaN() }, "negative L2": func(p *gbdt.Params) { p.L2 = -1 }, "no rows": func(p *gbdt.Params) { p.RowShare = 0 },
 		"no features": func(p *gbdt.Params) { p.FeatureShare = 0 }, "empty leaves": func(p *gbdt.Params) { p.MinLeaf = 0 }, "no depth": func(p *gbdt.Params) { p.Depth = 0 },
+		"no such loss": func(p *gbdt.Params) { p.Loss = 9 }, "level 1": func(p *gbdt.Params) { p.Loss, p.Level = gbdt.Quantile, 1 },
+		"power 2": func(p *gbdt.Params) { p.Loss, p.Power = gbdt.Tweedie, 2 }, "L1 NaN": func(p *gbdt.Params) { p.L1 = math.NaN() },
 	} {
 		p := gbdt.Defaults()
 		change(&p)
@@ -226,6 +242,25 @@ func TestBadParamsAndTablesAreRefused(t *testing.T) {
 	if _, err := gbdt.Bin(rows[:7], features, 1); err == nil {
 		t.Error("half a row: taken")
 	}
+	if _, err := gbdt.Bin(rows, features, 1, gbdt.Column{}); err == nil {
+		t.Error("a description of one column of six: taken")
+	}
+	if _, err := gbdt.Bin(rows, features, 1, gbdt.Column{Category: true, Monotone: 1}, gbdt.Column{}, gbdt.Column{}, gbdt.Column{}, gbdt.Column{}, gbdt.Column{}); err == nil {
+		t.Error("a monotone category: taken")
+	}
+	if _, _, err := b.Fit(context.Background(), target, []int32{100}, nil, gbdt.Defaults()); err == nil {
+		t.Error("a row that is not there: taken")
+	}
+	for _, levels := range [][]float64{nil, {0.5, 0.1}, {0, 0.5}} {
+		if _, _, err := b.FitLevels(context.Background(), target, numbers(0, 100), nil, levels, gbdt.Defaults()); err == nil {
+			t.Errorf("levels %v: taken", levels)
+		}
+	}
+	target[7] = math.Inf(1)
+	if _, _, err := b.Fit(context.Background(), target, numbers(0, 100), nil, gbdt.Defaults()); err == nil {
+		t.Error("an infinite target: taken")
+	}
+	target[7] = 0
 	ctx, cancel := context.WithCancelCause(context.Background())
 	why := errors.New("enough")
 	cancel(why)

@@ -1,23 +1,19 @@
 package gbdt
 
-import "fluxora.dev/shared/model"
+import (
+	"math"
 
-// node is a node of a tree over bins.
-type node struct {
-	column      []uint8 // nil in a leaf
-	bin         uint8   // of known values, this and those below go left
-	missingLeft bool
-	left        int
-	value       float32
-}
+	"fluxora.dev/shared/model"
+)
 
 // leaf is a leaf that may still be split.
 type leaf struct {
 	node     int // its number in the tree
 	depth    int
 	from, to int // its rows: grower.rows[from:to]
-	sum      float64
-	hists    []histogram
+	all      uint64
+	bounds   bounds
+	blocks   []block // histograms; nil once they are not needed
 	split    split
 }
 
@@ -25,33 +21,53 @@ type leaf struct {
 type grower struct {
 	b        *Binned
 	p        Params
-	features []int
-	rows     []int32
+	packing  packing
+	features [][]int // that the tree may use, by block
+	rows     []int32 // leaf by leaf, ascending within
 	spare    []int32
-	residual []float32 // of the rows of a leaf, in their order
+	cells    []uint64 // by row of the table
+	near     []uint64 // cells of the rows of one leaf, in their order
 	leaves   []leaf
-	free     [][]histogram
-	splits   []split
+	free     [][]block
+	small    []split // best split of each feature for the smaller of two children
+	large    []split
 	tree     model.Tree
-	nodes    []node
+	splits   []split // by node; gain 0: a leaf
+	sets     []model.Set
+	gains    []float64 // of the features, summed over trees
+	used     []int     // splits by feature
 }
 
 func newGrower(b *Binned, p Params) *grower {
-	return &grower{b: b, p: p, splits: make([]split, len(b.columns)), residual: make([]float32, b.n)}
+	f := len(b.columns)
+	return &grower{
+		b: b, p: p, small: make([]split, f), large: make([]split, f), gains: make([]float64, f), used: make([]int, f),
+		cells: make([]uint64, b.n), features: make([][]int, len(b.words)),
+	}
 }
 
-// grow returns a tree fitted to the residuals of some rows, in the form of artifacts and over bins.
-func (g *grower) grow(rows []int32, residual []float64, features []int) (model.Tree, []node) {
-	g.features = features
-	g.rows = append(g.rows[:0], rows...)
-	if cap(g.spare) < len(rows) {
-		g.spare = make([]int32, len(rows))
+// grow grows a tree on the gradients of some rows, packed into g.cells. Its leaves have no values yet; g.leaves holds the
+// rows of each.
+func (g *grower) grow(rows []int32, features []int) {
+	for k := range g.features {
+		g.features[k] = g.features[k][:0]
 	}
-	g.tree = append(make(model.Tree, 0, 2*g.p.Leaves), model.Node{Feature: model.Leaf})
-	g.nodes = append(g.nodes[:0], node{})
-	root := leaf{to: len(rows), hists: g.take()}
-	g.fill(&root, residual)
-	g.best(&root)
+	for _, f := range features {
+		g.features[f/width] = append(g.features[f/width], f)
+	}
+	g.rows = append(g.rows[:0], rows...)
+	if cap(g.near) < len(rows) {
+		g.spare, g.near = make([]int32, len(rows)), make([]uint64, len(rows))
+	}
+	g.tree = append(make(model.Tree, 0, 2*g.p.Leaves-1), model.Node{Feature: model.Leaf})
+	g.splits, g.sets = append(g.splits[:0], split{}), g.sets[:0]
+	root := leaf{to: len(rows), bounds: unbound}
+	for _, r := range rows {
+		root.all += g.cells[r]
+	}
+	if g.open(&root) {
+		g.search(&root, nil)
+	}
 	g.leaves = append(g.leaves[:0], root)
 	for len(g.leaves) < g.p.Leaves {
 		at := 0
@@ -60,130 +76,198 @@ func (g *grower) grow(rows []int32, residual []float64, features []int) (model.T
 				at = i
 			}
 		}
-		if g.leaves[at].split.gain <= 1e-12 {
+		if g.leaves[at].split.gain <= 0 {
 			break
 		}
-		g.divide(at, residual)
+		g.divide(at)
 	}
 	for i := range g.leaves {
-		l := &g.leaves[i]
-		v := float32(g.p.LearningRate * l.sum / (float64(l.to-l.from) + g.p.L2))
-		g.tree[l.node].Value, g.nodes[l.node].value = v, v
-		g.give(l.hists)
+		g.give(&g.leaves[i])
 	}
-	return g.tree, g.nodes
 }
 
-// fill sums the residuals of l's rows, in all and by bin.
-func (g *grower) fill(l *leaf, residual []float64) {
-	rows := g.rows[l.from:l.to]
-	l.sum = 0
-	for i, r := range rows {
-		v := residual[r]
-		if c := g.p.Clip; c > 0 {
-			v = max(-c, min(c, v))
-		}
-		g.residual[i] = float32(v)
-		l.sum += float64(g.residual[i])
-	}
-	each(len(g.features), g.threads(len(rows)), func(i int) {
-		l.hists[i].add(g.b.columns[g.features[i]], rows, g.residual)
-	})
-}
-
-// best finds the best split of l.
-func (g *grower) best(l *leaf) {
-	l.split = split{}
-	n := l.to - l.from
-	if l.depth >= g.p.Depth || n < 2*g.p.MinLeaf {
-		return
-	}
-	each(len(g.features), g.threads(n), func(i int) {
-		f := g.features[i]
-		g.splits[i] = l.hists[i].best(len(g.b.edges[f])+1, f, l.sum, int32(n), &g.p)
-	})
-	for _, s := range g.splits[:len(g.features)] {
-		if s.gain > l.split.gain {
-			l.split = s
-		}
-	}
+// open reports whether l may be split at all.
+func (g *grower) open(l *leaf) bool {
+	return l.depth < g.p.Depth && l.to-l.from >= 2*g.p.MinLeaf && l.to-l.from > 1
 }
 
 // divide splits leaf number at: the left child takes its place, the right one goes to the end.
-func (g *grower) divide(at int, residual []float64) {
+func (g *grower) divide(at int) {
 	l := g.leaves[at]
 	s := l.split
-	n := &g.nodes[l.node]
-	n.column, n.bin, n.missingLeft, n.left = g.b.columns[s.feature], uint8(s.bin), s.missingLeft, len(g.nodes)
-	t := &g.tree[l.node]
-	t.Feature, t.Left = uint16(s.feature), uint16(len(g.tree))
-	if s.missingLeft {
-		t.Feature |= model.MissingLeft
-	}
-	t.Value = threshold(g.b.edges[s.feature], s.bin)
-	left := leaf{node: n.left, depth: l.depth + 1, from: l.from}
-	right := leaf{node: n.left + 1, depth: l.depth + 1, to: l.to}
-	left.to = l.from + g.part(g.rows[l.from:l.to], n)
+	child := len(g.tree)
+	g.splits[l.node] = s
+	g.tree[l.node] = g.node(&s, child)
+	g.gains[s.feature] += s.gain / (g.packing.scale * g.packing.scale)
+	g.used[s.feature]++
+	left := leaf{node: child, depth: l.depth + 1, from: l.from, all: s.left, bounds: l.bounds}
+	right := leaf{node: child + 1, depth: l.depth + 1, to: l.to, all: l.all - s.left, bounds: l.bounds}
+	left.to = l.from + g.part(g.rows[l.from:l.to], &s)
 	right.from = left.to
-	g.nodes = append(g.nodes, node{}, node{})
+	if m := g.b.columns[s.feature].Monotone; m != 0 {
+		j := newJudge(&g.p, g.packing, left.all, l.bounds)
+		mid := j.value(j.total, float64(j.n)) / 2
+		j = newJudge(&g.p, g.packing, right.all, l.bounds)
+		mid += j.value(j.total, float64(j.n)) / 2
+		if m > 0 {
+			left.bounds.hi, right.bounds.lo = mid, mid
+		} else {
+			left.bounds.lo, right.bounds.hi = mid, mid
+		}
+	}
 	g.tree = append(g.tree, model.Node{Feature: model.Leaf}, model.Node{Feature: model.Leaf})
+	g.splits = append(g.splits, split{}, split{})
 	small, large := &left, &right
 	if left.to-left.from > right.to-right.from {
 		small, large = large, small
 	}
-	small.hists, large.hists = g.take(), l.hists
-	g.fill(small, residual)
-	large.sum = l.sum - small.sum
-	each(len(g.features), g.threads(l.to-l.from), func(i int) { large.hists[i].subtract(&small.hists[i]) })
-	g.best(&left)
-	g.best(&right)
+	large.blocks = l.blocks
+	switch last := len(g.leaves)+1 == g.p.Leaves; {
+	case last || !g.open(small) && !g.open(large):
+	case !g.open(large):
+		g.search(small, nil)
+	default:
+		g.search(small, large)
+	}
 	g.leaves[at] = left
 	g.leaves = append(g.leaves, right)
 }
 
-// threshold returns the value up to which rows go left at a bin; every known value does at the last one.
-func threshold(edges []float32, bin int) float32 {
-	if bin < len(edges) {
-		return edges[bin]
+// node returns the node of the artifact for a split.
+func (g *grower) node(s *split, child int) model.Node {
+	n := model.Node{Feature: uint16(s.feature), Left: uint16(child)}
+	if s.missingLeft {
+		n.Feature |= model.MissingLeft
 	}
-	return 1e11 // above all that an energy over scale can be
+	if s.members == nil {
+		n.Value = threshold(g.b.edges[s.feature], s.bin)
+		return n
+	}
+	n.Feature |= model.InSet
+	n.Value = float32(len(g.sets))
+	var set model.Set
+	for i, m := range s.members {
+		set[2*i], set[2*i+1] = uint32(m), uint32(m>>32)
+	}
+	g.sets = append(g.sets, set)
+	return n
 }
 
-// part moves the rows that go left to the front, keeping the order on both sides, and returns how many there are.
-func (g *grower) part(rows []int32, n *node) int {
-	left, right := 0, 0
-	for _, r := range rows {
-		v := n.column[r]
-		if v <= n.bin && v != missingBin || v == missingBin && n.missingLeft {
-			rows[left] = r
-			left++
-		} else {
-			g.spare[right] = r
-			right++
+// search fills the histograms of small, takes them off those of large unless it is nil, and finds the best splits of both.
+func (g *grower) search(small, large *leaf) {
+	small.blocks = g.take()
+	rows := g.rows[small.from:small.to]
+	near := g.near[:len(rows)]
+	for i, r := range rows {
+		near[i] = g.cells[r]
+	}
+	js := newJudge(&g.p, g.packing, small.all, small.bounds)
+	var jl judge
+	if large != nil {
+		jl = newJudge(&g.p, g.packing, large.all, large.bounds)
+	}
+	searchSmall := g.open(small)
+	each(len(g.b.words), g.threads(len(rows)), func(k int) {
+		features := g.features[k]
+		if len(features) == 0 {
+			return
+		}
+		b := &small.blocks[k]
+		*b = block{}
+		switch words := g.b.words[k]; {
+		case len(features) < 5:
+			for _, f := range features {
+				b[f%width].add(words, uint(8*(f%width)), rows, near)
+			}
+		case len(rows) == g.b.n:
+			b.addAll(words, near)
+		default:
+			b.add(words, rows, near)
+		}
+		for _, f := range features {
+			h, bins, c := &b[f%width], g.b.bins(f), g.b.columns[f]
+			if searchSmall {
+				g.small[f] = js.best(h, f, bins, c)
+			}
+			if large != nil {
+				o := &large.blocks[k][f%width]
+				o.subtract(h, bins)
+				g.large[f] = jl.best(o, f, bins, c)
+			}
+		}
+	})
+	if searchSmall {
+		small.split = g.choose(g.small)
+	}
+	if large != nil {
+		large.split = g.choose(g.large)
+	}
+}
+
+// choose returns the split with the largest gain among the features that the tree may use.
+func (g *grower) choose(of []split) split {
+	best := split{}
+	for _, features := range g.features {
+		for _, f := range features {
+			if of[f].gain > best.gain {
+				best = of[f]
+			}
 		}
 	}
-	copy(rows[left:], g.spare[:right])
+	return best
+}
+
+// threshold returns the value up to which rows go left at a bin; every known value does at the last one.
+func threshold(e *edges, bin int) float32 {
+	if bin < len(e.at) {
+		return e.at[bin]
+	}
+	return math.MaxFloat32
+}
+
+// part moves the rows that go left to the front, keeping the order on both sides, and returns how many there are. It does
+// without branches: which way a row goes is anyone's guess.
+func (g *grower) part(rows []int32, s *split) int {
+	var right [256]uint8
+	for b := range right {
+		if !s.goesLeft(b) {
+			right[b] = 1
+		}
+	}
+	words, shift := g.b.words[s.feature/width], uint(8*(s.feature%width))&63
+	spare := g.spare[:len(rows)]
+	left, moved := 0, 0
+	for _, r := range rows {
+		rows[left], spare[moved] = r, r
+		m := int(right[uint8(words[r]>>shift)])
+		moved += m
+		left += 1 - m
+	}
+	copy(rows[left:], spare[:moved])
 	return left
 }
 
-// threads returns how many threads a job over so many rows is worth.
+// threads returns how many threads the search of leaves is worth, the smaller of so many rows.
 func (g *grower) threads(rows int) int {
-	if rows < 2048 {
+	if rows < 512 {
 		return 1
 	}
 	return g.p.Threads
 }
 
-// take returns histograms for a leaf, one for each feature in use.
-func (g *grower) take() []histogram {
+// take returns histograms for a leaf.
+func (g *grower) take() []block {
 	if n := len(g.free); n > 0 {
-		h := g.free[n-1]
+		b := g.free[n-1]
 		g.free = g.free[:n-1]
-		if cap(h) >= len(g.features) {
-			return h[:len(g.features)]
-		}
+		return b
 	}
-	return make([]histogram, len(g.features))
+	return make([]block, len(g.b.words))
 }
 
-func (g *grower) give(h []histogram) { g.free = append(g.free, h) }
+func (g *grower) give(l *leaf) {
+	if l.blocks != nil {
+		g.free = append(g.free, l.blocks)
+		l.blocks = nil
+	}
+}

@@ -1,80 +1,99 @@
 package gbdt
 
-// cell sums the residuals of the rows in one bin.
-type cell struct {
-	sum float64
-	n   int32
+import (
+	"math"
+	"math/bits"
+)
+
+// A cell sums the rows of one bin in one integer: their number in the low bits, the sum of their gradients, scaled to
+// integers, in the high ones. One addition counts and sums a row; integers make sums exact, so that they are the same in
+// whatever order threads take them, and the larger child's histogram is the parent's less the smaller child's to the bit.
+
+// packing says how gradients become integers in a tree of so many rows.
+type packing struct {
+	shift uint // bits of the count
+	mask  uint64
+	scale float64 // integers in a gradient of 1, a power of two
 }
+
+// newPacking returns the finest packing for sums over so many rows of gradients of at most most.
+func newPacking(rows int, most float64) packing {
+	shift := uint(bits.Len(uint(rows)))
+	room := min(63-2*int(shift), 50)
+	p := packing{shift: shift, mask: 1<<shift - 1, scale: 1}
+	if most > 0 {
+		_, e := math.Frexp(most)
+		p.scale = math.Ldexp(1, room-max(e, -900))
+	}
+	return p
+}
+
+// pack returns the cell of one row.
+func (p *packing) pack(gradient float64) uint64 {
+	const round = 3 << 51 // adding it leaves the nearest integer in the low bits
+	q := int64(math.Float64bits(float64(gradient*p.scale)+round) - math.Float64bits(round))
+	return uint64(q<<p.shift) + 1
+}
+
+// count returns the rows in a cell.
+func (p *packing) count(c uint64) int { return int(c & p.mask) }
+
+// sum returns the scaled gradients in a cell.
+func (p *packing) sum(c uint64) float64 { return float64(int64(c) >> p.shift) }
 
 // histogram holds the cells of one feature. Its size lets a byte index it without a bounds check.
-type histogram [256]cell
+type histogram [256]uint64
 
-// add fills h from the rows of a leaf and their residuals, in row order.
-func (h *histogram) add(column []uint8, rows []int32, residuals []float32) {
-	*h = histogram{}
-	residuals = residuals[:len(rows)]
+// block holds the histograms of the features of a word.
+type block [width]histogram
+
+// addAll adds row after row.
+func (b *block) addAll(words, cells []uint64) {
+	cells = cells[:len(words)]
+	for i, w := range words {
+		c := cells[i]
+		b[0][uint8(w)] += c
+		b[1][uint8(w>>8)] += c
+		b[2][uint8(w>>16)] += c
+		b[3][uint8(w>>24)] += c
+		b[4][uint8(w>>32)] += c
+		b[5][uint8(w>>40)] += c
+		b[6][uint8(w>>48)] += c
+		b[7][uint8(w>>56)] += c
+	}
+}
+
+// add adds some rows, whose cells lie in their order.
+func (b *block) add(words []uint64, rows []int32, cells []uint64) {
+	cells = cells[:len(rows)]
 	for i, r := range rows {
-		c := &h[column[r]]
-		c.sum += float64(residuals[i])
-		c.n++
+		w, c := words[r], cells[i]
+		b[0][uint8(w)] += c
+		b[1][uint8(w>>8)] += c
+		b[2][uint8(w>>16)] += c
+		b[3][uint8(w>>24)] += c
+		b[4][uint8(w>>32)] += c
+		b[5][uint8(w>>40)] += c
+		b[6][uint8(w>>48)] += c
+		b[7][uint8(w>>56)] += c
 	}
 }
 
-// subtract makes h the histogram of the rows that are in h and not in o.
-func (h *histogram) subtract(o *histogram) {
-	for i := range h {
-		h[i].sum -= o[i].sum
-		h[i].n -= o[i].n
+// add adds some rows of one feature, the byte of their words that begins at bit shift.
+func (h *histogram) add(words []uint64, shift uint, rows []int32, cells []uint64) {
+	cells = cells[:len(rows)]
+	shift &= 63
+	for i, r := range rows {
+		h[uint8(words[r]>>shift)] += cells[i]
 	}
 }
 
-// split is a way to part the rows of a leaf.
-type split struct {
-	gain        float64
-	feature     int
-	bin         int // rows of this bin and below go left
-	missingLeft bool
-}
-
-// best returns the split of h with the largest gain over not splitting, a gain of 0 when there is none.
-func (h *histogram) best(bins, feature int, sum float64, n int32, p *Params) split {
-	out := split{feature: feature}
-	missing := h[missingBin]
-	whole := sum * sum / (float64(n) + p.L2)
-	least := int32(p.MinLeaf)
-	var left cell
-	for b := 0; b < bins-1; b++ {
-		left.sum += h[b].sum
-		left.n += h[b].n
-		for side := range 2 {
-			l := left
-			if side == 1 {
-				if missing.n == 0 {
-					break
-				}
-				l.sum += missing.sum
-				l.n += missing.n
-			}
-			rn := n - l.n
-			if l.n < least || rn < least {
-				continue
-			}
-			rs := sum - l.sum
-			gain := l.sum*l.sum/(float64(l.n)+p.L2) + rs*rs/(float64(rn)+p.L2) - whole
-			if gain > out.gain {
-				out.gain, out.bin, out.missingLeft = gain, b, side == 1
-				if missing.n == 0 { // none seen here: later ones go with the crowd
-					out.missingLeft = l.n > rn
-				}
-			}
-		}
+// subtract takes the rows of o off h, both of so many bins.
+func (h *histogram) subtract(o *histogram, bins int) {
+	for i := range h[:bins] {
+		h[i] -= o[i]
 	}
-	// Known against missing.
-	if l := n - missing.n; missing.n >= least && l >= least {
-		ls := sum - missing.sum
-		if gain := ls*ls/(float64(l)+p.L2) + missing.sum*missing.sum/(float64(missing.n)+p.L2) - whole; gain > out.gain {
-			out.gain, out.bin, out.missingLeft = gain, bins-1, false
-		}
+	if bins <= missingBin {
+		h[missingBin] -= o[missingBin]
 	}
-	return out
 }
