@@ -96,7 +96,16 @@ func (r *Registry) Add(ctx context.Context, org uuid.UUID, art *model.Artifact, 
 
 // Promote makes a candidate the active version and tells the live agents.
 func (r *Registry) Promote(ctx context.Context, org, id uuid.UUID, reason string) error {
-	if err := r.store.PromoteModel(ctx, org, id, reason, r.now().UTC()); err != nil {
+	return r.promote(ctx, org, id, false, reason)
+}
+
+// PromoteByHand does the same with a version that was rejected or retired too, because a person wants it.
+func (r *Registry) PromoteByHand(ctx context.Context, org, id uuid.UUID, reason string) error {
+	return r.promote(ctx, org, id, true, reason)
+}
+
+func (r *Registry) promote(ctx context.Context, org, id uuid.UUID, byHand bool, reason string) error {
+	if err := r.store.PromoteModel(ctx, org, id, byHand, reason, r.now().UTC()); err != nil {
 		return err
 	}
 	r.log.InfoContext(ctx, "model promoted", "org", org, "model", id, "reason", reason)

@@ -106,8 +106,8 @@ func lockModels(ctx context.Context, tx pgx.Tx, org uuid.UUID, resolutionMs int6
 }
 
 // PromoteModel makes a candidate the active model of its resolution: in one transaction the active one becomes previous and
-// the previous one retired. Another state than candidate is ErrModelState.
-func (s *Store) PromoteModel(ctx context.Context, org, id uuid.UUID, reason string, now time.Time) error {
+// the previous one retired. By hand, a version that was rejected or retired may be promoted too. Another state is ErrModelState.
+func (s *Store) PromoteModel(ctx context.Context, org, id uuid.UUID, byHand bool, reason string, now time.Time) error {
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		var ms int64
 		if err := tx.QueryRow(ctx, `select resolution_ms from model where org_id = $1 and model_id = $2`, org, id).Scan(&ms); errors.Is(err, pgx.ErrNoRows) {
@@ -122,7 +122,7 @@ func (s *Store) PromoteModel(ctx context.Context, org, id uuid.UUID, reason stri
 		if err := tx.QueryRow(ctx, `select state from model where org_id = $1 and model_id = $2`, org, id).Scan(&state); err != nil {
 			return err
 		}
-		if state != "candidate" {
+		if state != "candidate" && !(byHand && (state == "rejected" || state == "retired")) {
 			return fmt.Errorf("%w: it is %s: want candidate", ErrModelState, state)
 		}
 		if _, err := tx.Exec(ctx, `update model set state = 'retired', retired_at = $3 where org_id = $1 and resolution_ms = $2 and state = 'previous'`, org, ms, now); err != nil {
@@ -131,7 +131,7 @@ func (s *Store) PromoteModel(ctx context.Context, org, id uuid.UUID, reason stri
 		if _, err := tx.Exec(ctx, `update model set state = 'previous' where org_id = $1 and resolution_ms = $2 and state = 'active'`, org, ms); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, `update model set state = 'active', promoted_at = $3, reason = $4 where org_id = $1 and model_id = $2`, org, id, now, reason)
+		_, err := tx.Exec(ctx, `update model set state = 'active', promoted_at = $3, reason = $4, retired_at = null where org_id = $1 and model_id = $2`, org, id, now, reason)
 		return err
 	})
 	if err != nil {
@@ -177,7 +177,7 @@ func (s *Store) RollBackModel(ctx context.Context, org uuid.UUID, resolution tim
 			where org_id = $1 and resolution_ms = $2 and state = 'active'`, org, ms, now, reason); err != nil {
 			return err
 		}
-		_, err = tx.Exec(ctx, `update model set state = 'active', promoted_at = $3 where org_id = $1 and model_id = $2`, org, id, now)
+		_, err = tx.Exec(ctx, `update model set state = 'active', promoted_at = $3, retired_at = null where org_id = $1 and model_id = $2`, org, id, now)
 		return err
 	})
 	if err != nil {
