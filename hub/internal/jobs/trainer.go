@@ -57,11 +57,11 @@ type TrainerOptions struct {
 	Pool     *pgxpool.Pool
 	Registry *registry.Registry
 	Learner  Learner
-	Ended    func(ctx context.Context, org, run uuid.UUID) // called after a run has ended, to tell others; may be nil
-	Schedule *Schedule                                     // its daily round is worked too; nil for none
-	Timeout  time.Duration                                 // of one training
-	Beat     time.Duration                                 // between signs of life, at most; 1 s when 0
-	Retry    time.Duration                                 // before the second attempt, doubled with each further one; 15 s when 0
+	Exporter Exporter      // runs that are done are copied there; nil for nowhere
+	Schedule *Schedule     // its daily round is worked too; nil for none
+	Timeout  time.Duration // of one training
+	Beat     time.Duration // between signs of life, at most; 1 s when 0
+	Retry    time.Duration // before the second attempt, doubled with each further one; 15 s when 0
 	Log      *slog.Logger
 	Now      func() time.Time
 	Done     func(outcome string, took time.Duration) // called at the end of each training; may be nil
@@ -84,13 +84,17 @@ func NewTrainer(o TrainerOptions) (*Trainer, error) {
 	if o.Done == nil {
 		o.Done = func(string, time.Duration) {}
 	}
-	if o.Ended == nil {
-		o.Ended = func(context.Context, uuid.UUID, uuid.UUID) {}
-	}
 	workers := river.NewWorkers()
 	t := &Trainer{o: o}
 	if err := river.AddWorkerSafely(workers, &worker{t: t}); err != nil {
 		return nil, fmt.Errorf("open trainer: %w", err)
+	}
+	queues := map[string]river.QueueConfig{trainQueue: {MaxWorkers: 1}}
+	if o.Exporter != nil {
+		if err := river.AddWorkerSafely(workers, &exportWorker{store: o.Store, to: o.Exporter}); err != nil {
+			return nil, fmt.Errorf("open trainer: %w", err)
+		}
+		queues[exportQueue] = river.QueueConfig{MaxWorkers: 1}
 	}
 	var rounds []*river.PeriodicJob
 	if o.Schedule != nil {
@@ -100,7 +104,7 @@ func NewTrainer(o TrainerOptions) (*Trainer, error) {
 		rounds = append(rounds, o.Schedule.periodic())
 	}
 	client, err := river.NewClient(riverpgxv5.New(o.Pool), &river.Config{
-		Schema: schema, Logger: quiet(o.Log), Workers: workers, Queues: map[string]river.QueueConfig{trainQueue: {MaxWorkers: 1}},
+		Schema: schema, Logger: quiet(o.Log), Workers: workers, Queues: queues,
 		JobTimeout: o.Timeout, RescueStuckJobsAfter: o.Timeout + time.Minute, MaxAttempts: maxAttempts, PeriodicJobs: rounds,
 	})
 	if err != nil {
@@ -156,6 +160,11 @@ func (w *worker) Work(ctx context.Context, job *river.Job[Args]) error {
 	stop()
 	if err == nil {
 		err = o.Store.FinishTrainingRun(ctx, a.Org, a.Run, end, o.Now().UTC(), func(tx pgx.Tx) error {
+			if o.Exporter != nil {
+				if _, err := w.t.client.InsertTx(ctx, tx, exportArgs{Org: a.Org, Run: a.Run}, nil); err != nil {
+					return err
+				}
+			}
 			_, err := river.JobCompleteTx[*riverpgxv5.Driver](ctx, tx, job)
 			return err
 		})
@@ -163,7 +172,6 @@ func (w *worker) Work(ctx context.Context, job *river.Job[Args]) error {
 	if err == nil {
 		log.InfoContext(ctx, "training ends", "outcome", end.Outcome, "reason", end.Reason, "took", o.Now().Sub(began))
 		o.Done(end.Outcome, o.Now().Sub(began))
-		o.Ended(ctx, a.Org, a.Run)
 		return nil
 	}
 
