@@ -176,6 +176,7 @@ type Training struct {
 	State   string           `json:"state"`
 	Stage   string           `json:"stage,omitempty"`
 	Percent float64          `json:"percent"`
+	Left    time.Duration    `json:"left_ns,omitempty"` // estimate, while it works
 	Attempt int              `json:"attempt"`
 	Outcome string           `json:"outcome,omitempty"`
 	Reason  string           `json:"reason,omitempty"`
@@ -256,10 +257,14 @@ func (a *Admin) help(ctx context.Context, begun <-chan struct{}, wait time.Durat
 
 func trainingOf(r store.TrainingRun) (Training, error) {
 	scores, err := registry.DecodeScores(r.Scores)
-	return Training{
+	t := Training{
 		Run: r.ID, State: r.State, Stage: r.Stage, Percent: r.Percent, Attempt: r.Attempt, Outcome: r.Outcome, Reason: r.Reason,
 		Model: r.Model, Scores: scores,
-	}, err
+	}
+	if r.Left != nil {
+		t.Left = *r.Left
+	}
+	return t, err
 }
 
 // Backtest measures the active model beside the baselines and returns the scores and a table of them.
@@ -281,12 +286,12 @@ func (a *Admin) RollBack(ctx context.Context, resolution time.Duration, reason s
 
 func newEngine(b *base) *jobs.Engine {
 	t := b.o.Config.Training
-	return &jobs.Engine{Store: b.store, History: t.History, Threads: t.Threads, Rounds: t.Rounds}
+	return &jobs.Engine{Store: b.store, History: t.History, Threads: t.Threads, Rounds: t.Rounds, Version: b.o.Version}
 }
 
 func newTrainer(b *base, schedule *jobs.Schedule, done func(outcome string, took time.Duration)) (*jobs.Trainer, error) {
 	return jobs.NewTrainer(jobs.TrainerOptions{
-		Store: b.store, Pool: b.store.Pool(), Registry: b.registry, Learner: newEngine(b), Schedule: schedule,
+		Store: b.store, Pool: b.store.Pool(), Registry: b.registry, Learner: newEngine(b), Schedule: schedule, Exporter: newExporter(b),
 		Timeout: b.o.Config.Training.Timeout, Log: b.o.Log.With("component", "training"), Now: b.o.Now, Done: done,
 	})
 }

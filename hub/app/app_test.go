@@ -112,7 +112,7 @@ func TestServeStopAndServeAgain(t *testing.T) {
 	if err := b.RevokeToken(t.Context(), e.ID); err == nil || !strings.Contains(err.Error(), "token list") {
 		t.Errorf("revoke a token that is gone: %v, want what to do", err)
 	}
-	if err := b.RevokeAgent(t.Context(), uuid.New()); err == nil || !strings.Contains(err.Error(), "/v1/agents") {
+	if err := b.RevokeAgent(t.Context(), uuid.New()); err == nil || !strings.Contains(err.Error(), "agent list") {
 		t.Errorf("revoke no agent: %v, want what to do", err)
 	}
 	if _, _, err := b.Backtest(t.Context(), time.Hour); err == nil || !strings.Contains(err.Error(), "fluxora-hub train") {

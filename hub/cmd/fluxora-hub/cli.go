@@ -27,8 +27,22 @@ type cli struct {
 	Train    trainCmd    `cmd:"" help:"Train a model now and follow it to the decision."`
 	Backtest backtestCmd `cmd:"" help:"Measure the active model beside the baselines."`
 	Import   importCmd   `cmd:"" help:"Take in a table of interval energies (CSV or CSV.gz)."`
-	Model    struct {
-		RollBack rollBackCmd `cmd:"" help:"Make the previous model active again."`
+	Work     workCmd     `cmd:"" help:"Work trainings on this machine for the hubs that share the database, until interrupted."`
+	Run      struct {
+		List    runListCmd    `cmd:"" help:"List trainings, newest first."`
+		Show    runShowCmd    `cmd:"" help:"Show a training: its data, settings, scores and decision."`
+		Compare runCompareCmd `cmd:"" help:"Set trainings side by side: what differs, and the scores."`
+		Cancel  runCancelCmd  `cmd:"" help:"End an unfinished training."`
+		Export  runExportCmd  `cmd:"" help:"Copy a training to the MLflow server of training.mlflow.url."`
+	} `cmd:"" help:"Trainings that were asked for."`
+	Model struct {
+		List     modelListCmd    `cmd:"" help:"List model versions, newest first."`
+		Show     modelShowCmd    `cmd:"" help:"Show a model version: where it came from, its life, and which agent held it when."`
+		Export   modelExportCmd  `cmd:"" help:"Write the artifact of a model version to a file."`
+		Promote  promoteCmd      `cmd:"" help:"Make a model version active by hand."`
+		RollBack rollBackCmd     `cmd:"" help:"Make the previous model active again."`
+		Alias    modelAliasCmd   `cmd:"" help:"Give a model version a name."`
+		Unalias  modelUnaliasCmd `cmd:"" help:"Take a name away."`
 	} `cmd:"" help:"Models."`
 	Token struct {
 		Create tokenCreateCmd `cmd:"" help:"Make a token with which one agent can enrol, once."`

@@ -18,7 +18,7 @@ func (c trainCmd) Run(i *invocation) error {
 	return i.admin(func(a *app.Admin) error {
 		end, err := a.Train(i.ctx, resolutionOr(c.Resolution, i), func(t app.Training) {
 			if !i.json && t.State == "running" {
-				fmt.Fprintf(i.stdout, "%3.0f %%  %s\n", t.Percent, t.Stage)
+				fmt.Fprintf(i.stdout, "%3.0f %%  %s%s\n", t.Percent, t.Stage, left(t.Left))
 			}
 		})
 		if err != nil {
@@ -30,11 +30,28 @@ func (c trainCmd) Run(i *invocation) error {
 		}); err != nil {
 			return err
 		}
+		if end.State == "cancelled" {
+			return fmt.Errorf("training was cancelled: %s", end.Reason)
+		}
 		if end.State == "failed" {
 			return fmt.Errorf("training failed after %d attempts: %s", end.Attempt, end.Reason)
 		}
 		return nil
 	})
+}
+
+// left says how long something still takes, when there is an estimate.
+func left(d time.Duration) string {
+	if d <= 0 {
+		return ""
+	}
+	return ", about " + d.Round(time.Second).String() + " left"
+}
+
+type workCmd struct{}
+
+func (workCmd) Run(i *invocation) error {
+	return i.admin(func(a *app.Admin) error { return a.Work(i.ctx) })
 }
 
 type rollBackCmd struct {

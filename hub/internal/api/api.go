@@ -97,6 +97,7 @@ func (s *server) routes(mux *http.ServeMux, version string) []byte {
 	s.registerIntervals(api)
 	s.registerForecast(api)
 	s.registerModels(api)
+	s.registerRuns(api)
 	s.registerAgents(api)
 	s.registerLedger(api)
 	s.registerQuarantine(api)

@@ -6,8 +6,10 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/google/uuid"
 
 	"fluxora.dev/hub/internal/registry"
+	"fluxora.dev/hub/internal/store"
 )
 
 // Model is a model version with the scores of the backtest that decided about it.
@@ -28,6 +30,9 @@ type Model struct {
 	Created     time.Time        `json:"created"`
 	Promoted    *time.Time       `json:"promoted,omitempty"`
 	Retired     *time.Time       `json:"retired,omitempty"`
+	Aliases     []string         `json:"aliases" doc:"names that people gave it"`
+	Run         string           `json:"run,omitempty" format:"uuid" doc:"training that made it"`
+	Parent      string           `json:"parent,omitempty" format:"uuid" doc:"version that was active then"`
 }
 
 // Training is a training that was asked for.
@@ -35,9 +40,10 @@ type Training struct {
 	ID         string           `json:"id" format:"uuid"`
 	Resolution string           `json:"resolution" doc:"ISO 8601"`
 	Cause      string           `json:"cause" enum:"first,schedule,demand"`
-	State      string           `json:"state" enum:"queued,running,done,failed"`
+	State      string           `json:"state" enum:"queued,running,done,failed,cancelled"`
 	Stage      string           `json:"stage,omitempty"`
 	Percent    float64          `json:"percent"`
+	LeftMs     int64            `json:"left_ms,omitempty" doc:"estimate of the time left, while it works"`
 	Outcome    string           `json:"outcome,omitempty" enum:"promoted,rejected,skipped"`
 	Reason     string           `json:"reason,omitempty"`
 	Model      string           `json:"model,omitempty"`
@@ -72,30 +78,48 @@ func (s *server) registerModels(api huma.API) {
 			}
 			out := &modelsAnswer{Models{Models: make([]Model, len(rows)), Trainings: make([]Training, len(runs))}}
 			for i, r := range rows {
-				scores, err := registry.DecodeScores(r.Scores)
-				if err != nil {
+				if out.Body.Models[i], err = modelOf(r); err != nil {
 					return nil, s.fault(ctx, err, "")
-				}
-				out.Body.Models[i] = Model{
-					ID: r.ID.String(), Family: r.Family, State: r.State, Reason: r.Reason, Resolution: iso(r.Resolution), Spec: r.Spec,
-					TrainedFrom: r.TrainedFrom.UTC(), TrainedTo: r.TrainedTo.UTC(), Points: r.Points, Rows: r.Rows, Size: r.Size, SHA256: hex.EncodeToString(r.SHA256),
-					Scores: scores, Created: r.CreatedAt.UTC(), Promoted: utc(r.PromotedAt), Retired: utc(r.RetiredAt),
 				}
 			}
 			for i, r := range runs {
-				scores, err := registry.DecodeScores(r.Scores)
-				if err != nil {
+				if out.Body.Trainings[i], err = trainingOf(r); err != nil {
 					return nil, s.fault(ctx, err, "")
 				}
-				t := Training{
-					ID: r.ID.String(), Resolution: iso(r.Resolution), Cause: r.Cause, State: r.State, Stage: r.Stage, Percent: r.Percent,
-					Outcome: r.Outcome, Reason: r.Reason, Scores: scores, Requested: r.RequestedAt.UTC(), Started: utc(r.StartedAt), Finished: utc(r.FinishedAt),
-				}
-				if r.Model != nil {
-					t.Model = r.Model.String()
-				}
-				out.Body.Trainings[i] = t
 			}
 			return out, nil
 		})
+}
+
+func modelOf(r store.ModelRow) (Model, error) {
+	scores, err := registry.DecodeScores(r.Scores)
+	return Model{
+		ID: r.ID.String(), Family: r.Family, State: r.State, Reason: r.Reason, Resolution: iso(r.Resolution), Spec: r.Spec,
+		TrainedFrom: r.TrainedFrom.UTC(), TrainedTo: r.TrainedTo.UTC(), Points: r.Points, Rows: r.Rows, Size: r.Size, SHA256: hex.EncodeToString(r.SHA256),
+		Scores: scores, Created: r.CreatedAt.UTC(), Promoted: utc(r.PromotedAt), Retired: utc(r.RetiredAt),
+		Aliases: r.Aliases, Run: known(r.Run), Parent: known(r.Parent),
+	}, err
+}
+
+// known returns an id, empty for none.
+func known(id uuid.UUID) string {
+	if id == uuid.Nil {
+		return ""
+	}
+	return id.String()
+}
+
+func trainingOf(r store.TrainingRun) (Training, error) {
+	scores, err := registry.DecodeScores(r.Scores)
+	t := Training{
+		ID: r.ID.String(), Resolution: iso(r.Resolution), Cause: r.Cause, State: r.State, Stage: r.Stage, Percent: r.Percent,
+		Outcome: r.Outcome, Reason: r.Reason, Scores: scores, Requested: r.RequestedAt.UTC(), Started: utc(r.StartedAt), Finished: utc(r.FinishedAt),
+	}
+	if r.Model != nil {
+		t.Model = r.Model.String()
+	}
+	if r.Left != nil {
+		t.LeftMs = r.Left.Milliseconds()
+	}
+	return t, err
 }

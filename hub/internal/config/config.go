@@ -74,6 +74,15 @@ type Training struct {
 	Timeout    time.Duration `yaml:"timeout"`     // of one training
 	Threads    int           `yaml:"threads"`     // 0: as many as processors
 	Rounds     int           `yaml:"rounds"`      // boosting rounds; 0: the engine's default
+	MLflow     MLflow        `yaml:"mlflow"`
+}
+
+// MLflow is a tracking server that runs are copied to.
+type MLflow struct {
+	URL        string        `yaml:"url"`        // empty: nowhere
+	Experiment string        `yaml:"experiment"` // made when there is none of that name
+	Token      string        `yaml:"token"`      // bearer token; better in FLUXORA_HUB_TRAINING_MLFLOW_TOKEN than in a file
+	Timeout    time.Duration `yaml:"timeout"`    // of one request
 }
 
 // Log is what is written to standard error.
@@ -94,6 +103,7 @@ func Default() Config {
 		Training: Training{
 			Enabled: true, At: "02:30", FirstAfter: 14 * 24 * time.Hour, CheckEvery: 30 * time.Second,
 			History: 2 * 365 * 24 * time.Hour, Timeout: time.Hour,
+			MLflow: MLflow{Experiment: "fluxora", Timeout: 30 * time.Second},
 		},
 		StopWithin: 15 * time.Second,
 		Log:        Log{Level: "info", Format: "text"},
@@ -170,6 +180,13 @@ func (t Training) check(report func(key, format string, args ...any)) {
 	between(report, "training.timeout", t.Timeout, time.Minute, 7*24*time.Hour)
 	between(report, "training.threads", t.Threads, 0, 1024)
 	between(report, "training.rounds", t.Rounds, 0, 100_000)
+	if u, err := url.Parse(t.MLflow.URL); t.MLflow.URL != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil) {
+		report("training.mlflow.url", "is no URL of a server: want http(s)://host:port without a user, or nothing")
+	}
+	if t.MLflow.Experiment == "" {
+		report("training.mlflow.experiment", "is empty: want the name that runs are filed under")
+	}
+	between(report, "training.mlflow.timeout", t.MLflow.Timeout, 100*time.Millisecond, 10*time.Minute)
 }
 
 // TimeOfDay returns At as hours and minutes.

@@ -21,6 +21,7 @@ import (
 	"github.com/google/uuid"
 
 	"fluxora.dev/hub/internal/store"
+	"fluxora.dev/shared/meter"
 	"fluxora.dev/shared/model"
 )
 
@@ -155,4 +156,15 @@ func (r *Registry) tell(ctx context.Context, org uuid.UUID) {
 	if err := r.announce.Announce(ctx, org); err != nil {
 		r.log.WarnContext(ctx, "agents not told of the change of models; they hear at their next hello", "error", err)
 	}
+}
+
+// CheckAlias returns an error unless a text can name a model version: like the names of points, and no id.
+func CheckAlias(alias string) error {
+	if err := meter.CheckName("alias", alias); err != nil {
+		return err
+	}
+	if _, err := uuid.Parse(alias); err == nil {
+		return fmt.Errorf("alias %q: an id names its own version only: want a word, as winter", alias)
+	}
+	return nil
 }
