@@ -243,7 +243,7 @@ func TestImportAndTrainWithoutAHub(t *testing.T) {
 		}
 	}
 	tr, err := a.Train(t.Context(), time.Hour, func(app.Training) {})
-	if err != nil || tr.State != "done" || tr.Outcome == "skipped" || len(tr.Scores) != 3 {
+	if err != nil || tr.State != "done" || tr.Outcome == "skipped" || len(tr.Scores) < 3 {
 		t.Fatalf("training: %+v, %v", tr, err)
 	}
 	if _, err := json.Marshal(tr); err != nil {

@@ -79,7 +79,7 @@ func TestEngineTrainsOnTheStore(t *testing.T) {
 		t.Fatalf("active: %+v, %v", active, err)
 	}
 	scores, table, err := e.Backtest(t.Context(), w.org, time.Hour, active, func(string, float64) {})
-	if err != nil || len(scores) != 3 || scores[0].Contender != "active" || scores[0].Model != active.ID || !strings.Contains(table, "seasonal-naive") {
+	if err != nil || len(scores) < 3 || scores[0].Contender != "active" || scores[0].Model != active.ID || !strings.Contains(table, "seasonal-naive") {
 		t.Errorf("backtest: %+v, %v\n%s", scores, err, table)
 	}
 
