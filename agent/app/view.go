@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -27,10 +28,10 @@ func (v view) Overview() status.Overview {
 	o := status.Overview{
 		Site: v.config.Site, Version: v.version,
 		Readings: status.Books{
-			Received: ledger.Received, Delivered: ledger.Delivered, Evicted: ledger.Evicted, Pending: ledger.Pending,
+			Received: ledger.Received, Delivered: ledger.Delivered, Evicted: ledger.Evicted, Thinned: ledger.Thinned, Pending: ledger.Pending,
 			Quarantined: quarantine.Kept, Duplicates: v.ingest.Stats().Repeats,
 		},
-		Store:  status.StoreUse{Bytes: v.store.Bytes(), MaxBytes: int64(v.config.Store.MaxBytes)},
+		Store:  v.storeUse(),
 		Broker: status.Connection{Address: v.config.MQTT.URL, Connected: broker.Connected, Since: instant(broker.Since), LastError: broker.LastError},
 		Hub:    status.Connection{Address: v.hubAddress()},
 	}
@@ -45,6 +46,15 @@ func (v view) Overview() status.Overview {
 		o.Model = m.ID
 	}
 	return o
+}
+
+func (v view) storeUse() status.StoreUse {
+	x := v.store.Stats()
+	use := status.StoreUse{Bytes: x.Bytes, MaxBytes: int64(v.config.Store.MaxBytes), WrittenPerDay: int64(x.BytesPerDay), SecondsAtRisk: x.SecondsAtRisk}
+	if !math.IsInf(x.HoursUntilFull, 1) {
+		use.HoursUntilFull = &x.HoursUntilFull
+	}
+	return use
 }
 
 func instant(t time.Time) *time.Time {

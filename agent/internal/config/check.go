@@ -11,6 +11,7 @@ import (
 
 	"fluxora.dev/shared/forecast"
 	"fluxora.dev/shared/meter"
+	"fluxora.dev/shared/settings"
 	"fluxora.dev/shared/topic"
 )
 
@@ -171,6 +172,9 @@ func (x Mapping) check(report func(key, format string, args ...any), key string)
 	}
 }
 
+// commitBytes is what a commit of a few readings writes: a page in the journal, and its share of what is carried from there.
+const commitBytes = 4600
+
 func (s Store) check(report func(key, format string, args ...any)) {
 	if s.MaxBytes < 1<<20 || s.MaxBytes > 64<<30 {
 		report("store.max_bytes", "%s: want 1MiB to 64GiB", s.MaxBytes)
@@ -187,11 +191,26 @@ func (s Store) check(report func(key, format string, args ...any)) {
 	if s.MinFree < 0 || s.MinFree > 1<<40 {
 		report("store.min_free", "%s: want 0 (the larger of 200MiB and a tenth) to 1TiB", s.MinFree)
 	}
-	if s.FlashBudget != 0 && (s.FlashBudget < 1<<20 || s.FlashBudget > 1<<40) {
-		report("store.flash_budget", "%s: want 0 (no limit), or 1MiB to 1TiB a day", s.FlashBudget)
-	}
+	s.checkBudget(report)
 	if s.StateWindow < time.Second || s.StateWindow > time.Hour {
 		report("store.state_window", "%s: want 1s to 1h", s.StateWindow)
+	}
+}
+
+// checkBudget wants a flash budget that commits alone keep when each waits for the whole commit window.
+func (s Store) checkBudget(report func(key, format string, args ...any)) {
+	const day = int64(24 * time.Hour)
+	if s.FlashBudget == 0 || s.CommitWindow < 0 || s.CommitWindow > time.Minute {
+		return
+	}
+	if s.FlashBudget < 8<<20 || s.FlashBudget > 1<<40 {
+		report("store.flash_budget", "%s: want 0 (no limit), or 8MiB to 1TiB a day", s.FlashBudget)
+		return
+	}
+	least := settings.Bytes(day / max(int64(s.CommitWindow), int64(time.Millisecond)) * commitBytes)
+	if least > s.FlashBudget {
+		wait := time.Duration(day/int64(s.FlashBudget)*commitBytes).Truncate(time.Second) + time.Second
+		report("store.flash_budget", "%s: commits alone write %dMiB a day at store.commit_window %s: want as much, or a commit_window of %s", s.FlashBudget, least>>20+1, s.CommitWindow, wait)
 	}
 }
 

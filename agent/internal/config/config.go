@@ -65,7 +65,7 @@ type Store struct {
 	Intervals    time.Duration  `yaml:"intervals"`     // retention of intervals, which forecasts are made from
 	CommitWindow time.Duration  `yaml:"commit_window"` // the longest that a reading waits for others before it is synced
 	MinFree      settings.Bytes `yaml:"min_free"`      // left free on the file system; 0 for the larger of 200 MiB and a tenth of it
-	FlashBudget  settings.Bytes `yaml:"flash_budget"`  // written a day at most, by committing less often, up to once a minute; 0 for no limit
+	FlashBudget  settings.Bytes `yaml:"flash_budget"`  // to write a day: readings wait as short as it allows, within commit_window; 0: they wait for commit_window
 	StateWindow  time.Duration  `yaml:"state_window"`  // how often derived state is written; a crash costs a replay of this much
 }
 

@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -132,6 +133,35 @@ log:
 			t.Errorf("%s: nothing is reported", key)
 		} else if !strings.Contains(place, "agent.yaml:") {
 			t.Errorf("%s: place %q, want file and line", key, place)
+		}
+	}
+}
+
+// TestFlashBudgetFitsTheWindow wants a budget that commits alone keep, and otherwise to be told what would be right.
+func TestFlashBudgetFitsTheWindow(t *testing.T) {
+	for _, tt := range []struct {
+		window time.Duration
+		budget settings.Bytes
+		want   string // part of the report; empty for none
+	}{
+		{5 * time.Second, 0, ""},
+		{5 * time.Second, 100 << 20, ""},
+		{10 * time.Second, 50_000_000, ""},
+		{time.Minute, 8 << 20, ""},
+		{5 * time.Second, 50 << 20, "want as much, or a commit_window of 8s"},
+		{time.Minute, 1 << 20, "want 0 (no limit), or 8MiB to 1TiB a day"},
+		{0, 1 << 30, "commits alone write"},
+	} {
+		c := config.Default()
+		c.Site, c.Store.CommitWindow, c.Store.FlashBudget = "home", tt.window, tt.budget
+		got := ""
+		c.Check(func(key, format string, args ...any) {
+			if key == "store.flash_budget" {
+				got = fmt.Sprintf(format, args...)
+			}
+		})
+		if (got == "") != (tt.want == "") || !strings.Contains(got, tt.want) {
+			t.Errorf("window %s, budget %s: %q, want %q", tt.window, tt.budget, got, tt.want)
 		}
 	}
 }

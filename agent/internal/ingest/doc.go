@@ -8,10 +8,10 @@
 //
 // # Group commits
 //
-// A commit costs two syncs and about 16 KiB of flash however small it is, so messages wait for one another. They are
-// committed as soon as one of these holds:
+// A commit costs a sync and a page of flash however small it is, so messages wait for one another. They are committed as soon
+// as one of these holds:
 //   - as many wait as the broker lets through unacked (mqtt.max_inflight): no more would come;
-//   - the oldest has waited for the commit window;
+//   - the oldest has waited for the window that the store's flash budget asks for, at most the commit window;
 //   - their readings or bytes reach a bound.
 //
 // While one group is being committed, the next collects. If the broker's limit is lower than was configured, every group

@@ -37,7 +37,8 @@ type Log interface {
 type Options struct {
 	Config config.Config
 	Now    func() time.Time
-	Clock  *clock.Clock // how far Now may be believed; when nil, it is
+	Clock  *clock.Clock         // how far Now may be believed; when nil, it is
+	Window func() time.Duration // how long readings wait for others, within the commit window; when nil, that
 	Log    *slog.Logger
 }
 
@@ -194,7 +195,7 @@ func (in *Ingest) Run(ctx context.Context) error {
 		}
 		if len(g.messages) > 0 {
 			full := committing == nil && (in.pipe.full(len(g.messages)) || g.len() >= maxGroup || g.size >= maxGroupSize)
-			left := in.o.Config.Store.CommitWindow - time.Since(g.began)
+			left := in.window() - time.Since(g.began)
 			if committing == nil && (full || left <= 0) {
 				if !full {
 					in.pipe.expired(len(g.messages))
@@ -244,6 +245,14 @@ func (in *Ingest) Run(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// window returns how long the oldest message of a group may wait.
+func (in *Ingest) window() time.Duration {
+	if in.o.Window == nil {
+		return in.o.Config.Store.CommitWindow
+	}
+	return min(in.o.Window(), in.o.Config.Store.CommitWindow)
 }
 
 // len returns how many readings the group holds.

@@ -347,11 +347,12 @@ func TestGroupCommits(t *testing.T) {
 	reading := func(i int) mqtt.Message {
 		return mqtt.NewMessage(energyTopic, fmt.Appendf(nil, `{"t":"2026-03-01T11:00:%02d.%03dZ","v":1}`, i/1000, i%1000), false, false, nil)
 	}
+	var asked func() time.Duration
 	run := func(t *testing.T, window time.Duration, feed func(in *ingest.Ingest)) []int {
 		var groups []int
 		c := config.Default()
 		c.Site, c.Store.CommitWindow = "home", window
-		in, err := ingest.New(slowLog{groups: &groups}, ingest.Options{Config: c, Now: func() time.Time { return noon }})
+		in, err := ingest.New(slowLog{groups: &groups}, ingest.Options{Config: c, Now: func() time.Time { return noon }, Window: asked})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -390,6 +391,28 @@ func TestGroupCommits(t *testing.T) {
 			}
 		})
 	})
+	for name, tt := range map[string]struct {
+		asked time.Duration
+		want  []int
+	}{
+		"the flash budget allows less than the window":            {1500 * time.Millisecond, []int{2, 2, 2, 2, 2}},
+		"the flash budget asks for more: the window is the bound": {time.Minute, []int{4, 4, 2}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			asked = func() time.Duration { return tt.asked }
+			synctest.Test(t, func(t *testing.T) {
+				got := run(t, 3*time.Second, func(in *ingest.Ingest) {
+					for i := range 10 {
+						in.Take(context.Background(), reading(i))
+						time.Sleep(time.Second - time.Millisecond)
+					}
+				})
+				if d := cmp.Diff(tt.want, got); d != "" {
+					t.Error(d)
+				}
+			})
+		})
+	}
 }
 
 func TestCommitIsTriedAgainAndNothingAckedBefore(t *testing.T) {

@@ -15,21 +15,25 @@ type Overview struct {
 	Model    string     `json:"model,omitempty"` // id of the active model; absent without one
 }
 
-// Books is the account of every reading taken: Received = Delivered + Evicted + Pending. What was quarantined or came twice
+// Books is the account of every reading taken: Received = Delivered + Evicted + Thinned + Pending. What was quarantined or came twice
 // was never given a sequence and is counted apart.
 type Books struct {
 	Received    uint64 `json:"received"`
 	Delivered   uint64 `json:"delivered"` // the hub has committed them
 	Evicted     uint64 `json:"evicted"`   // lost to the byte cap or to damage before the hub had them
+	Thinned     uint64 `json:"thinned"`   // spared for room, with the energy of their intervals in others
 	Pending     uint64 `json:"pending"`
 	Quarantined uint64 `json:"quarantined"` // messages kept aside with a reason
 	Duplicates  uint64 `json:"duplicates"`  // came again with the same value, since the start
 }
 
-// StoreUse is how much of the disk is used.
+// StoreUse is how much of the disk is used, and how it wears.
 type StoreUse struct {
-	Bytes    int64 `json:"bytes"`
-	MaxBytes int64 `json:"max_bytes"`
+	Bytes          int64    `json:"bytes"`
+	MaxBytes       int64    `json:"max_bytes"`
+	HoursUntilFull *float64 `json:"hours_until_full,omitempty"` // if the hub takes nothing; absent while no readings come
+	WrittenPerDay  int64    `json:"written_per_day"`            // bytes
+	SecondsAtRisk  float64  `json:"seconds_at_risk"`            // a reading may wait as long before it is durable
 }
 
 // Connection is how the agent stands with the broker or the hub.

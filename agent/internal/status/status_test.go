@@ -119,7 +119,7 @@ func TestRoutes(t *testing.T) {
 		{"GET", "/healthz", 200, `"ok"`},
 		{"GET", "/readyz", 200, `"ready"`},
 		{"GET", "/metrics", 200, ""},
-		{"GET", "/v1/status", 200, `"readings":{"received":3,"delivered":0,"evicted":0,"pending":1`},
+		{"GET", "/v1/status", 200, `"readings":{"received":3,"delivered":0,"evicted":0,"thinned":0,"pending":1`},
 		{"GET", "/v1/points", 200, `"last_reading":{"at":"2026-03-01T12:00:00.000Z","value":1.5,"quality":"measured"}`},
 		{"GET", "/v1/points", 200, `"rung":"active"`},
 		{"GET", "/v1/points?x=1", 400, "unknown parameter"},

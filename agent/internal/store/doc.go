@@ -117,9 +117,9 @@
 //
 // # Flash
 //
-// Stats tells what is written in a day, Window how long readings may wait for others: the commit window, or longer if the
-// flash budget asks for it, up to a minute. What waits is not acknowledged, so the knob trades seconds of redelivery for
-// bytes. Twenty points at ten seconds and a window of ten seconds write about 42 MB a day: 4.6 KB a commit, of which a page
+// Stats tells what is written in a day, Window how long readings may wait for others: the commit window, or with a declared
+// flash budget as short a time as keeps it, within the commit window. What waits is not acknowledged, so the knob trades
+// seconds of redelivery for bytes. Settings whose commits alone would exceed the budget are refused (package config). Twenty points at ten seconds and a window of ten seconds write about 42 MB a day: 4.6 KB a commit, of which a page
 // of 4 KiB is the least that any durable write can take, and a tenth for carrying.
 //
 // # Schema versions

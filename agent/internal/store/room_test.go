@@ -90,7 +90,7 @@ func TestFlashOfADay(t *testing.T) {
 		t.Skip("8,640 synced commits")
 	}
 	now := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
-	s, err := Open(QuickDir(t), Options{MinFree: -1, CommitWindow: 10 * time.Second, FlashBudget: 30_000_000, Now: func() time.Time { return now }})
+	s, err := Open(QuickDir(t), Options{MinFree: -1, CommitWindow: time.Minute, FlashBudget: 30_000_000, Now: func() time.Time { return now }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,6 +122,14 @@ func TestFlashOfADay(t *testing.T) {
 	x := s.Stats()
 	if w := s.Window(); w < 11*time.Second || w > 60*time.Second {
 		t.Errorf("window %s within a budget of 30 MB a day: want more than 10 s", w)
+	}
+	s.o.FlashBudget = 300_000_000
+	if w := s.Window(); w < time.Second || w > 2*time.Second {
+		t.Errorf("window %s within a budget of 300 MB a day: want little more than a second", w)
+	}
+	s.o.CommitWindow = time.Second
+	if w := s.Window(); w != time.Second {
+		t.Errorf("window %s: want the commit window, which bounds it", w)
 	}
 	if x.BytesPerDay < 20e6 || x.BytesPerDay > 60e6 || math.IsInf(x.HoursUntilFull, 1) || x.HoursUntilFull < 24 {
 		t.Errorf("stats %+v", x)

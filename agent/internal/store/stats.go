@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// maxWindow is the widest that Window gets for the sake of the flash budget.
-const maxWindow = 60 * time.Second
+// minWindow is the narrowest that Window gets however wide the flash budget is: each commit syncs.
+const minWindow = 100 * time.Millisecond
 
 // Stats says how the store treats its flash and how long it can go on without the hub.
 type Stats struct {
@@ -18,6 +18,7 @@ type Stats struct {
 	SecondsAtRisk float64
 	// HoursUntilFull is how long readings of the last day's rate fit in if the hub takes none; +Inf when none come.
 	HoursUntilFull float64
+	SetAside       int // damaged files that are kept
 }
 
 // Stats returns what is known at the moment.
@@ -26,7 +27,7 @@ func (s *Store) Stats() Stats {
 	all, _, intake := s.wear.rates(now)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	x := Stats{Bytes: s.bytes(), Limit: s.o.MaxBytes, BytesPerDay: all, SecondsAtRisk: s.Window().Seconds(), HoursUntilFull: math.Inf(1)}
+	x := Stats{Bytes: s.bytes(), Limit: s.o.MaxBytes, BytesPerDay: all, SecondsAtRisk: s.Window().Seconds(), HoursUntilFull: math.Inf(1), SetAside: len(s.setAside)}
 	if free, total, err := s.o.disk.free(s.dir); err == nil && s.o.MinFree >= 0 {
 		x.Limit = max(min(x.Limit, x.Bytes+free-s.floor(total)), s.o.MaxBytes/4)
 	}
@@ -54,24 +55,20 @@ func (s *Store) floor(total int64) int64 {
 	return s.o.MinFree
 }
 
-// Window returns how long readings should wait for others before they are appended, at least the commit window and at most
-// a minute: as long as it takes to stay within the flash budget, by what a commit has cost lately and by what else is
-// written. It may be called concurrently and does not block.
+// Window returns how long readings should wait for others before they are appended: the commit window, or with a flash budget
+// as short a time as stays within it, by what a commit has cost lately and by what else is written; never longer than the
+// commit window. It may be called concurrently and does not block.
 func (s *Store) Window() time.Duration {
-	if s.o.FlashBudget <= 0 {
+	cost := s.wear.cost()
+	if s.o.FlashBudget <= 0 || cost == 0 {
 		return s.o.CommitWindow
 	}
 	all, appends, _ := s.wear.rates(s.o.Now())
-	cost := s.wear.cost()
-	if cost == 0 {
+	left := float64(s.o.FlashBudget) - (all - appends)
+	if most := cost * float64(24*time.Hour) / float64(max(s.o.CommitWindow, 1)); left <= most {
 		return s.o.CommitWindow
 	}
-	left := float64(s.o.FlashBudget) - (all - appends)
-	if left <= cost*float64(24*time.Hour/maxWindow) {
-		return max(maxWindow, s.o.CommitWindow)
-	}
-	window := time.Duration(float64(24*time.Hour) * cost / left)
-	return min(max(window, s.o.CommitWindow), max(maxWindow, s.o.CommitWindow))
+	return min(max(time.Duration(float64(24*time.Hour)*cost/left), minWindow), s.o.CommitWindow)
 }
 
 // cost returns what an append has written lately, 0 before the first.

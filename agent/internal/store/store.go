@@ -33,8 +33,8 @@ type Options struct {
 	QuarantineCount int               // quarantined messages kept; default 10,000
 	QuarantineBytes int64             // bytes of quarantine kept; default MaxBytes/32
 	MinFree         int64             // bytes of the file system to leave free; default the larger of 200 MiB and a tenth; below 0 none
-	CommitWindow    time.Duration     // how long readings wait for others at least; see Window
-	FlashBudget     int64             // bytes to write a day at most, by a wider Window; 0 for no limit
+	CommitWindow    time.Duration     // how long readings wait for others at most; see Window
+	FlashBudget     int64             // bytes to write a day, which Window makes the best of; 0: Window is CommitWindow
 	Thin            Thin              // says which readings can be spared when there is no more room; nil spares none
 	Keep            func([]byte) bool // says which keys of derived state are of use when others of it were lost; nil none
 	LockTimeout     time.Duration     // how long Open waits for another agent to let go; default 2 s
