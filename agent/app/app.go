@@ -245,7 +245,16 @@ func (a *agent) startUplink() error {
 func (a *agent) startIngest() error {
 	c := a.config.MQTT
 	var err error
-	if a.ingest, err = ingest.New(a.store, ingest.Options{Config: a.config, Now: a.now, Clock: a.clock, Window: a.store.Window, Log: a.component("ingest")}); err != nil {
+	if a.ingest, err = ingest.New(a.store, ingest.Options{
+		Config: a.config, Now: a.now, Clock: a.clock, Window: a.store.Window, Log: a.component("ingest"),
+		Apart: func(correction bool, of meter.SeriesID, at meter.Millis) {
+			what := ledger.Duplicate
+			if correction {
+				what = ledger.Correction
+			}
+			a.books.Count(what, of, at)
+		},
+	}); err != nil {
 		return err
 	}
 	password, err := secret(c.PasswordFile)

@@ -30,6 +30,9 @@ func (b uplinkBooks) NextLedger() (wire.Ledger, error) {
 // Compared implements uplink.Books.
 func (b uplinkBooks) Compared(l wire.Ledger) { b.books.Compared(l) }
 
+// Again implements uplink.Books.
+func (b uplinkBooks) Again(r wire.Resend) { b.books.Again(r) }
+
 // Resent implements uplink.Books.
 func (b uplinkBooks) Resent(r wire.Resend) (wire.Resent, error) { return ledger.Part(b.store, r) }
 
@@ -57,6 +60,7 @@ func (b statusBooks) Ledger(point string, from, to time.Time) (status.Accounts, 
 		out.Accounts = append(out.Accounts, status.Account{
 			Point: a.Point, Register: a.Register, Day: time.Unix(int64(a.Day)*86400, 0).UTC().Format(time.DateOnly), Received: a.Received,
 			Delivered: a.Delivered, Quarantined: a.Quarantined, Evicted: a.Evicted, Thinned: a.Thinned, Pending: a.Pending,
+			Duplicates: a.Duplicates, Corrections: a.Corrections, Released: a.Released,
 		})
 	}
 	for _, l := range append(b.store.Lost(), b.store.Thinned()...) {
@@ -76,7 +80,7 @@ func (b statusBooks) Balance() (status.Balance, error) {
 	}
 	out := status.Balance{
 		Received: t.Received, Delivered: t.Delivered, Quarantined: t.Quarantined, Evicted: t.Evicted, Thinned: t.Thinned, Pending: t.Pending,
-		Unbalanced: t.Unbalanced,
+		Unbalanced: t.Unbalanced, Duplicates: t.Duplicates, Corrections: t.Corrections, Released: t.Released,
 	}
 	if b.uplink != nil {
 		out.HubUnbalanced = b.uplink.Status().Unbalanced

@@ -21,6 +21,7 @@ func (a *agent) metrics() []status.Metric {
 		gauge("clock_trust", "How far the clock is believed: 0 unset, 1 doubtful, 2 right.", func() float64 { return float64(a.clock.Moment().Trust) }),
 		counter("clock_jumps_total", "Jumps of the wall clock.", func() float64 { return float64(a.clock.Jumps()) }),
 		counter("duplicates_total", "Readings that were there already, with the same value.", func() float64 { return float64(a.ingest.Stats().Repeats) }),
+		counter("corrections_total", "Readings that replaced another value of the same instant.", func() float64 { return float64(a.ingest.Stats().Corrected) }),
 		counter("unrelated_total", "Messages of third-party publishers that hold none of the mapped values.", func() float64 { return float64(a.ingest.Stats().Unrelated) }),
 		{
 			Name: "refused_total", Help: "Messages and readings put into quarantine, by reason.", Labels: []string{"reason"},

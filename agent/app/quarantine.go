@@ -94,6 +94,9 @@ func (q quarantine) Release(ctx context.Context, id uint64, s status.Settling) (
 		if errors.Is(err, ingest.ErrNotReleased) {
 			err = fmt.Errorf("%w: %w", status.ErrSettled, err)
 		}
+		if err == nil {
+			q.books.Release(m.Point, m.Received)
+		}
 		return err
 	})
 }
@@ -134,6 +137,9 @@ func (q quarantine) settle(id uint64, s status.Settling, fn func(store.Quarantin
 	}
 	if err != nil {
 		return status.Settled{}, fmt.Errorf("keep what was decided: %w", err)
+	}
+	if err := q.history.Write(); err != nil { // a crash would forget it in the books alone
+		q.log.Error("what was decided is not in the books of the disk yet", "error", err)
 	}
 	q.log.Info("quarantined message settled", "id", id, "how", done.How, "by", done.By, "why", done.Why, "readings", done.Readings, "repeats", done.Repeats)
 	return done, nil

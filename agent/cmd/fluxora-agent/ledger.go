@@ -57,6 +57,7 @@ func (l ledger) run(ctx context.Context, c app.Config, out io.Writer) error {
 		Accounts []struct {
 			Point, Register, Day                                        string
 			Received, Delivered, Quarantined, Evicted, Thinned, Pending uint64
+			Duplicates, Corrections, Released                           uint64
 		}
 		Lost []struct {
 			Why        string
@@ -69,10 +70,10 @@ func (l ledger) run(ctx context.Context, c app.Config, out io.Writer) error {
 		return fmt.Errorf("the agent's answer: %w", err)
 	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "DAY\tPOINT\tREGISTER\tRECEIVED\tDELIVERED\tQUARANTINED\tEVICTED\tTHINNED\tPENDING")
+	fmt.Fprintln(w, "DAY\tPOINT\tREGISTER\tRECEIVED\tDELIVERED\tQUARANTINED\tEVICTED\tTHINNED\tPENDING\tDUPLICATES\tCORRECTIONS\tRELEASED")
 	for _, a := range answer.Accounts {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\n", a.Day, orDash(a.Point), orDash(a.Register), a.Received, a.Delivered, a.Quarantined,
-			a.Evicted, a.Thinned, a.Pending)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\n", a.Day, orDash(a.Point), orDash(a.Register), a.Received, a.Delivered, a.Quarantined,
+			a.Evicted, a.Thinned, a.Pending, a.Duplicates, a.Corrections, a.Released)
 	}
 	if len(answer.Lost) > 0 {
 		fmt.Fprintln(w, "\nLOST\tSEQUENCES\tFROM\tTO\tAT")

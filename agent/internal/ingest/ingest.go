@@ -40,6 +40,9 @@ type Options struct {
 	Clock  *clock.Clock         // how far Now may be believed; when nil, it is
 	Window func() time.Duration // how long readings wait for others, within the commit window; when nil, that
 	Log    *slog.Logger
+
+	// Apart, when set, is told of duplicates left out and of corrections stored, after the commit. It must not block.
+	Apart func(correction bool, of meter.SeriesID, at meter.Millis)
 }
 
 // Stats counts what was taken in since the start.
@@ -47,6 +50,7 @@ type Stats struct {
 	Messages   uint64
 	Readings   uint64 // stored
 	Repeats    uint64 // readings that were there already
+	Corrected  uint64 // readings that replaced another value of the same instant, of those stored
 	Held       uint64 // readings that wait, durably, for the time to be known
 	Redated    uint64 // readings whose instant was put right, of those stored
 	Unrelated  uint64 // messages of presets without a value
@@ -90,6 +94,9 @@ func New(log Log, o Options) (*Ingest, error) {
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Apart == nil {
+		o.Apart = func(bool, meter.SeriesID, meter.Millis) {}
 	}
 	if o.Clock == nil {
 		o.Clock = clock.Fixed(o.Now)
@@ -176,6 +183,15 @@ type group struct {
 	size     int
 	began    time.Time // when its first message came
 	counts   Stats     // what it adds to the counters
+
+	repeats     []meter.Reading // left out
+	corrections []meter.Reading // stored
+}
+
+// repeat leaves a reading out that was there already.
+func (g *group) repeat(r meter.Reading) {
+	g.counts.Repeats++
+	g.repeats = append(g.repeats, r)
 }
 
 // Run takes in messages until ctx ends. What waits then is committed and acked first if that can be done at once.
@@ -286,7 +302,7 @@ func (in *Ingest) judge(g *group, m mqtt.Message, here clock.Moment, decoded []d
 	var why map[meter.Reason]*topic.Error
 	for _, d := range decoded {
 		if d.arrival && (m.Retained || m.Repeated && in.values.has(undated(meter.Reading{Series: d.series, Value: d.Value}))) {
-			g.counts.Repeats++ // its time of arrival says nothing
+			g.repeat(meter.Reading{Series: d.series, At: d.At, Value: d.Value}) // its time of arrival says nothing
 			continue
 		}
 		e := in.decoder.checkValue(d)
@@ -306,7 +322,7 @@ func (in *Ingest) judge(g *group, m mqtt.Message, here clock.Moment, decoded []d
 		}
 		r := meter.Reading{Series: d.series, At: d.At, Value: d.Value, Quality: d.Quality}
 		if !in.repeats.add(r) {
-			g.counts.Repeats++
+			g.repeat(r)
 			continue
 		}
 		if d.arrival {
@@ -410,12 +426,19 @@ func (in *Ingest) retry(ctx context.Context, g *group, fn func() error) error {
 }
 
 func (in *Ingest) count(g *group, took time.Duration) {
+	for _, r := range g.repeats {
+		in.o.Apart(false, r.Series, r.At)
+	}
+	for _, r := range g.corrections {
+		in.o.Apart(true, r.Series, r.At)
+	}
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	s := &in.stats
 	s.Messages += g.counts.Messages
 	s.Readings += g.counts.Readings
 	s.Repeats += g.counts.Repeats
+	s.Corrected += uint64(len(g.corrections))
 	s.Unrelated += g.counts.Unrelated
 	s.Redated += g.counts.Redated
 	s.Held = in.holding.readings
@@ -425,50 +448,4 @@ func (in *Ingest) count(g *group, took time.Duration) {
 	s.Commits++
 	s.CommitTime += took
 	s.Last = in.o.Now()
-}
-
-// weed takes out readings that are in the log already, which those newer than anything of their series cannot be.
-func (in *Ingest) weed(g *group) {
-	type window struct{ from, to meter.Millis }
-	late := make(map[meter.SeriesID]window)
-	for _, r := range g.readings {
-		at, ok := in.newest[r.Series]
-		if !ok {
-			if _, at, ok = in.log.Span(r.Series); ok {
-				in.newest[r.Series] = at
-			}
-		}
-		if !ok || r.At > at {
-			continue
-		}
-		w, ok := late[r.Series]
-		if !ok {
-			w = window{r.At, r.At}
-		}
-		late[r.Series] = window{min(w.from, r.At), max(w.to, r.At)}
-	}
-	if len(late) == 0 {
-		return
-	}
-	known := make(map[identity]bool)
-	for id, w := range late {
-		wanted := make(map[identity]bool)
-		for _, r := range g.readings {
-			if r.Series == id {
-				wanted[identity{id, r.At, r.Value}] = true
-			}
-		}
-		err := in.log.Scan(id, w.from, w.to+1, func(r meter.Reading) error {
-			if k := (identity{id, r.At, r.Value}); wanted[k] {
-				known[k] = true
-			}
-			return nil
-		})
-		if err != nil {
-			in.o.Log.Warn("could not look for repeats", "error", err)
-		}
-	}
-	before := len(g.readings)
-	g.readings = slices.DeleteFunc(g.readings, func(r meter.Reading) bool { return known[identity{r.Series, r.At, r.Value}] })
-	g.counts.Repeats += uint64(before - len(g.readings))
 }

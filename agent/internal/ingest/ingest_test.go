@@ -47,20 +47,29 @@ func newSite(t testing.TB, dir string, change func(*config.Config)) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
+	x := &site{t: t, store: s, in: in}
+	stop := run(t, in)
+	x.stop = func() {
+		stop()
+		_ = s.Close()
+	}
+	t.Cleanup(x.stop)
+	return x
+}
+
+// run runs in until the returned function is called.
+func run(t testing.TB, in *ingest.Ingest) (stop func()) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		_ = in.Run(ctx)
 	}()
-	x := &site{t: t, store: s, in: in}
-	x.stop = func() {
+	return func() {
 		cancel()
 		<-done
-		_ = s.Close()
 	}
-	t.Cleanup(x.stop)
-	return x
 }
 
 type message struct {

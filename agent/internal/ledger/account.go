@@ -11,12 +11,15 @@ import (
 // Account is what became of the readings of a register of a point on a day.
 type Account struct {
 	wire.LedgerEntry
-	Duplicates uint64 // came again and were left out
+	Duplicates  uint64 // came again and were left out; not received
+	Corrections uint64 // of those received, those that replaced another value of their instant
+	Released    uint64 // of the messages quarantined, those that were taken after all
 }
 
 // Totals is the sum of all accounts: Received = Delivered + Quarantined + Evicted + Thinned + Pending.
 type Totals struct {
-	Received, Delivered, Quarantined, Evicted, Thinned, Pending, Duplicates uint64
+	Received, Delivered, Quarantined, Evicted, Thinned, Pending uint64
+	Duplicates, Corrections, Released                           uint64
 	// Unbalanced is by how many readings the accounts differ from what the sequences say; 0 when the books are right.
 	Unbalanced uint64
 	// Unapplied is how many sequences are in no account yet.
@@ -39,6 +42,7 @@ func (b *Books) accounts() ([]Account, error) {
 	if err := b.takeQuarantined(); err != nil {
 		return nil, fmt.Errorf("ledger: %w", err)
 	}
+	b.takeApart()
 	var pending map[Key]uint64
 	for try := 0; ; try++ {
 		if err := b.takeLosses(); err != nil {
@@ -63,7 +67,7 @@ func (b *Books) accounts() ([]Account, error) {
 		a := Account{LedgerEntry: wire.LedgerEntry{
 			Point: k.Point, Register: k.Register, Day: k.Day, Received: c.Received + c.Messages, Quarantined: c.Unstorable + c.Messages,
 			Evicted: c.Evicted, Thinned: c.Thinned, Pending: pending[k],
-		}, Duplicates: c.Duplicates}
+		}, Duplicates: c.Duplicates, Corrections: c.Corrections, Released: c.Released}
 		away := a.Quarantined + a.Evicted + a.Thinned + a.Pending
 		a.Delivered = a.Received - min(a.Received, away) // an account that is out of balance shows in Balance
 		out = append(out, a)
@@ -143,6 +147,8 @@ func (b *Books) Balance() (t Totals, err error) {
 		t.Thinned += a.Thinned
 		t.Pending += a.Pending
 		t.Duplicates += a.Duplicates
+		t.Corrections += a.Corrections
+		t.Released += a.Released
 		t.Unbalanced += apart(uint64(a.Balance()), 0)
 	}
 	t.Unbalanced += apart(readings+b.head.Holes.size(), b.head.End-1+b.head.Late)
@@ -226,6 +232,18 @@ func (b *Books) unknown() (out ranges) {
 		}
 	}
 	return out
+}
+
+// Again has the accounts of what the hub asked for again told once more, though they did not change: so both sides learn that they
+// balance.
+func (b *Books) Again(r wire.Resend) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for k := range b.told {
+		if k.Point == r.Point && (r.Register == "" || k.Register == r.Register) && k.Day >= dayOf(r.From) && k.Day <= dayOf(r.To-1) {
+			delete(b.told, k)
+		}
+	}
 }
 
 // Compared notes that the hub compared the accounts in l.

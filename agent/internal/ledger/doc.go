@@ -3,7 +3,8 @@
 //
 //	received = delivered + quarantined + evicted + thinned + pending
 //
-// Duplicates, which are never given a sequence, are counted apart. The package must not know MQTT, gRPC or intervals; it sees the
+// Counted apart are duplicates, which are never given a sequence; corrections, which are received like any other reading; and released
+// messages, which stay in quarantined while the readings in them are received. The package must not know MQTT, gRPC or intervals; it sees the
 // log through Log and is told by package history what was applied to derived state, so that books and intervals move in one
 // transaction with the sequence applied.
 //

@@ -46,13 +46,18 @@ type counts struct {
 	Thinned    uint64 `json:"t,omitempty"`
 	Unstorable uint64 `json:"u,omitempty"` // refused by the hub for good
 	Messages   uint64 `json:"q,omitempty"` // quarantined without a sequence
-	Duplicates uint64 `json:"d,omitempty"`
+
+	// Counted apart.
+	Duplicates  uint64 `json:"d,omitempty"`
+	Corrections uint64 `json:"c,omitempty"`
+	Released    uint64 `json:"l,omitempty"`
 }
 
 // Books are the ledger of one store. Their methods may be called concurrently.
 type Books struct {
-	log Log
-	out *slog.Logger
+	log   Log
+	out   *slog.Logger
+	apart tally
 
 	mu      sync.Mutex
 	head    head
@@ -158,14 +163,6 @@ func (b *Books) count(first, end uint64, rs []meter.Reading) {
 	}
 	p.End, p.dirty = end, true
 	b.head.End = end
-}
-
-// Duplicate counts a reading that came again and was left out.
-func (b *Books) Duplicate(of meter.SeriesID, at meter.Millis) {
-	s, _ := b.log.LookupSeries(of)
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.of(Key{s.Point, s.Register, dayOf(at)}).Duplicates++
 }
 
 // order sorts accounts by day, point and register.

@@ -116,6 +116,7 @@ func (b *Books) Entries() ([]store.Entry, error) {
 	if err := b.takeQuarantined(); err != nil {
 		return nil, err
 	}
+	b.takeApart()
 	b.dropPages()
 	var es []store.Entry
 	put := func(key []byte, v any) error {

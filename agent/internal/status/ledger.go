@@ -33,6 +33,10 @@ type Account struct {
 	Evicted     uint64         `json:"evicted"`
 	Thinned     uint64         `json:"thinned"`
 	Pending     uint64         `json:"pending"`
+
+	Duplicates  uint64 `json:"duplicates"`  // came again with the same value; not received
+	Corrections uint64 `json:"corrections"` // of those received, those that replaced another value
+	Released    uint64 `json:"released"`    // of the messages quarantined, those that were taken after all
 }
 
 // LostRange names what left the store before the hub had it.
@@ -53,8 +57,11 @@ type Balance struct {
 	Evicted     uint64 `json:"evicted"`
 	Thinned     uint64 `json:"thinned"`
 	Pending     uint64 `json:"pending"`
-	Unbalanced  uint64 `json:"unbalanced"` // readings by which accounts and sequences differ
-	Balanced    bool   `json:"balanced"`   // nothing differs, at the hub neither when it compared last
+	Duplicates  uint64 `json:"duplicates"`  // counted apart
+	Corrections uint64 `json:"corrections"` // of those received
+	Released    uint64 `json:"released"`    // of those quarantined
+	Unbalanced  uint64 `json:"unbalanced"`  // readings by which accounts and sequences differ
+	Balanced    bool   `json:"balanced"`    // nothing differs, at the hub neither when it compared last
 	// HubUnbalanced is how many accounts the hub found different when it compared last.
 	HubUnbalanced uint32 `json:"hub_unbalanced"`
 }

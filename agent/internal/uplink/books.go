@@ -15,6 +15,8 @@ type Books interface {
 	NextLedger() (wire.Ledger, error)
 	// Compared notes that the hub compared l.
 	Compared(l wire.Ledger)
+	// Again has the accounts of what was sent again told once more.
+	Again(r wire.Resend)
 	// Resent returns the first part of what the hub asks for again, at least a millisecond of it.
 	Resent(r wire.Resend) (wire.Resent, error)
 }
@@ -23,7 +25,8 @@ type Books interface {
 type accounts struct {
 	due     bool             // accounts are to be told once nothing is in flight
 	told    *wire.Ledger     // awaiting its ack
-	again   *wire.Resend     // what the hub asks for, from what is acked on
+	whole   wire.Resend      // what the hub asked for last
+	again   *wire.Resend     // the same from what is acked on; nil when all of it is
 	waiting bool             // a part is in flight
 	pace    <-chan time.Time // keeps parts apart; nil when one may go
 }
@@ -74,7 +77,7 @@ func (s *session) asked(r wire.Resend) {
 		return
 	}
 	s.c.o.Log.Info("the hub asks for readings again", "point", r.Point, "register", r.Register, "from", r.From, "to", r.To, "request", r.ID)
-	s.books.again, s.books.waiting = &r, false
+	s.books.again, s.books.whole, s.books.waiting = &r, r, false
 }
 
 // sendResent sends a part of what the hub asked for, one at a time and no faster than the pace.
@@ -105,6 +108,7 @@ func (s *session) resent(a wire.ResentAck) {
 	s.c.status.resent()
 	if s.books.again.From = a.To; a.To >= s.books.again.To {
 		s.c.o.Log.Info("what the hub asked for was sent again", "request", a.ID)
+		s.c.o.Books.Again(s.books.whole)
 		s.books.again = nil
 		s.books.due = true
 	}
