@@ -66,7 +66,7 @@ type fleetCollector struct {
 	b *base
 
 	up, readings, duplicates, corrections, underived, deriveLag, deriveFailing      *prometheus.Desc
-	unbalanced, resends                                                             *prometheus.Desc
+	unbalanced, surplus, resends                                                    *prometheus.Desc
 	agents, backlog, silent, doubled, models, mase, npinball, coverage, quarantined *prometheus.Desc
 }
 
@@ -85,6 +85,7 @@ func (c *fleetCollector) describe() {
 	c.deriveLag = desc("derive_lag_seconds", "Age of the oldest batch whose intervals are not computed yet.")
 	c.deriveFailing = desc("sites_derive_failing", "Sites whose intervals could not be computed at the last attempt.")
 	c.unbalanced = desc("ledger_unbalanced", "Readings by which the ledgers of agents and hub differ; more than 0 is an alarm.")
+	c.surplus = desc("ledger_surplus", "Readings here that agents do not call delivered: they wrote them off on their way, or lost their books.")
 	c.resends = desc("resends_open", "Requests to send again that agents have not answered in full.")
 	c.agents = desc("agents", "Agents enrolled, by state.", "state")
 	c.backlog = desc("agents_backlog_readings", "Readings that agents said they still hold unacked, at their last hello.")
@@ -120,6 +121,7 @@ func (c *fleetCollector) Collect(ch chan<- prometheus.Metric) {
 	send(c.deriveLag, prometheus.GaugeValue, f.DeriveLag.Seconds())
 	send(c.deriveFailing, prometheus.GaugeValue, float64(f.DeriveFailing))
 	send(c.unbalanced, prometheus.GaugeValue, float64(f.Unbalanced))
+	send(c.surplus, prometheus.GaugeValue, float64(f.Surplus))
 	send(c.resends, prometheus.GaugeValue, float64(f.Resends))
 	send(c.agents, prometheus.GaugeValue, float64(f.Agents), "enrolled")
 	send(c.agents, prometheus.GaugeValue, float64(f.Revoked), "revoked")

@@ -58,6 +58,8 @@ type Hub struct {
 	OnMessage                 func(*uplinkv1.SyncRequest) error
 	// RefuseEntries is how many entries of each report the hub says it cannot store.
 	RefuseEntries uint32
+	// OnLedger answers accounts; without it they are compared and balance.
+	OnLedger func(wire.Ledger) wire.LedgerAck
 	// Discard makes the hub decode readings and forget them, for benchmarks.
 	Discard bool
 	// Wrap may break connections.
@@ -81,6 +83,8 @@ type Hub struct {
 	sessions  int
 	declared  map[meter.SeriesID]meter.Series
 	reports   []wire.Report
+	asks      []wire.Resend
+	resent    []wire.Resent
 	config    wire.SiteConfig
 	models    []wire.ModelVersion
 	bytes     map[string][]byte
@@ -283,6 +287,26 @@ func (h *Hub) Artifact(r *uplinkv1.ArtifactRequest, stream uplinkv1.UplinkServic
 		}
 	}
 	return nil
+}
+
+// Ask makes live and later sessions ask for readings again, one request after the other.
+func (h *Hub) Ask(rs ...wire.Resend) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.asks = rs
+	for tell := range h.tellAgain {
+		select {
+		case tell <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// Resent returns the parts that were sent again.
+func (h *Hub) Resent() []wire.Resent {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.resent)
 }
 
 // Totals is what the hub has seen.

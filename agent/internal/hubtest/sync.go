@@ -95,10 +95,15 @@ func (h *Hub) sync(stream uplinkv1.UplinkService_SyncServer) error {
 
 // announcements returns what is told at the start and at Announce. h.mu is held.
 func (h *Hub) announcements() []*uplinkv1.SyncResponse {
-	return []*uplinkv1.SyncResponse{
+	out := []*uplinkv1.SyncResponse{
 		{Message: &uplinkv1.SyncResponse_Config{Config: wire.EncodeSiteConfig(h.config)}},
 		{Message: &uplinkv1.SyncResponse_Models{Models: wire.EncodeModels(h.models)}},
 	}
+	for _, r := range h.asks {
+		out = append(out, &uplinkv1.SyncResponse{Message: &uplinkv1.SyncResponse_Resend{Resend: wire.EncodeResend(r)}})
+	}
+	h.asks = nil
+	return out
 }
 
 func (h *Hub) answer(m *uplinkv1.SyncRequest) ([]*uplinkv1.SyncResponse, error) {
@@ -174,6 +179,33 @@ func (h *Hub) answer(m *uplinkv1.SyncRequest) ([]*uplinkv1.SyncResponse, error) 
 		h.reports = append(h.reports, r)
 		ack := wire.ReportAck{ID: r.ID, Refused: h.RefuseEntries, Reason: "refused on purpose"}
 		return []*uplinkv1.SyncResponse{{Message: &uplinkv1.SyncResponse_ReportAck{ReportAck: wire.EncodeReportAck(ack)}}}, nil
+	}
+	if l := m.GetLedger(); l != nil {
+		told, err := wire.DecodeLedger(l)
+		if err != nil {
+			return nil, err
+		}
+		ack := wire.LedgerAck{ID: told.ID, Compared: true}
+		if h.OnLedger != nil {
+			ack = h.OnLedger(told)
+		}
+		return []*uplinkv1.SyncResponse{{Message: &uplinkv1.SyncResponse_LedgerAck{LedgerAck: wire.EncodeLedgerAck(ack)}}}, nil
+	}
+	if r := m.GetResent(); r != nil {
+		part, err := wire.DecodeResent(r)
+		if err != nil {
+			return nil, err
+		}
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		for _, b := range part.Blocks {
+			if _, ok := h.declared[b.Series]; !ok {
+				return nil, errUndeclared
+			}
+		}
+		h.resent = append(h.resent, part)
+		a := wire.ResentAck{ID: part.ID, To: part.To}
+		return []*uplinkv1.SyncResponse{{Message: &uplinkv1.SyncResponse_ResentAck{ResentAck: wire.EncodeResentAck(a)}}}, nil
 	}
 	return nil, fmt.Errorf("unknown message %T", m.GetMessage())
 }

@@ -33,10 +33,10 @@ func (c ledgerCmd) Run(i *invocation) error {
 			return err
 		}
 		return i.print(map[string]any{"totals": totals, "accounts": rows}, func(w io.Writer) {
-			fmt.Fprintln(w, "DAY\tPOINT\tREGISTER\tRECEIVED\tDUPLICATES\tCORRECTIONS\tRESTORED\tLOST\tAGENT DELIVERED\tQUARANTINED\tEVICTED\tTHINNED\tPENDING\tUNBALANCED")
+			fmt.Fprintln(w, "DAY\tPOINT\tREGISTER\tRECEIVED\tDUPLICATES\tCORRECTIONS\tRESTORED\tLOST\tSURPLUS\tAGENT DELIVERED\tQUARANTINED\tEVICTED\tTHINNED\tPENDING\tUNBALANCED")
 			line := func(day, point, register string, n app.Account) {
-				fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\n", day, point, register, n.Received, n.Duplicates, n.Corrections,
-					n.Restored, n.Lost, n.Claimed.Delivered, n.Claimed.Quarantined, n.Claimed.Evicted, n.Claimed.Thinned, n.Claimed.Pending, n.Unbalanced)
+				fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\n", day, point, register, n.Received, n.Duplicates, n.Corrections,
+					n.Restored, n.Lost, n.Surplus, n.Claimed.Delivered, n.Claimed.Quarantined, n.Claimed.Evicted, n.Claimed.Thinned, n.Claimed.Pending, n.Unbalanced)
 			}
 			for _, r := range rows {
 				line(r.Day.Format(time.DateOnly), orDash(r.Point), orDash(r.Register), r)

@@ -22,7 +22,7 @@ type Account struct {
 	Counts
 }
 
-// Counts is what became of readings. It balances when agent.delivered = received + settled + lost.
+// Counts is what became of readings. It balances when agent.delivered + surplus = received + settled + lost.
 type Counts struct {
 	Received    int64 `json:"received" doc:"readings that came under sequences, derived"`
 	Duplicates  int64 `json:"duplicates" doc:"of them, those that were held already"`
@@ -31,6 +31,7 @@ type Counts struct {
 	Restored    int64 `json:"restored" doc:"of them, those that were missing or different"`
 	Settled     int64 `json:"settled" doc:"of a difference, what a resend proved to be held"`
 	Lost        int64 `json:"lost" doc:"of a difference, what the agent holds no more either"`
+	Surplus     int64 `json:"surplus" doc:"of what is here, what the agent does not call delivered: it wrote it off, or its books were lost"`
 	Unbalanced  int64 `json:"unbalanced" doc:"readings by which both sides differed when last compared"`
 	Claim       Claim `json:"agent" doc:"what the agent says"`
 }
@@ -65,7 +66,7 @@ type LedgerTotals struct {
 func countsOf(c store.LedgerCounts) Counts {
 	return Counts{
 		Received: c.Received, Duplicates: c.Duplicates, Corrections: c.Corrections, Resent: c.Resent, Restored: c.Restored,
-		Settled: c.Settled, Lost: c.Lost, Unbalanced: c.Unbalanced, Claim: Claim(c.Claimed),
+		Settled: c.Settled, Lost: c.Lost, Surplus: c.Surplus, Unbalanced: c.Unbalanced, Claim: Claim(c.Claimed),
 	}
 }
 

@@ -248,6 +248,53 @@ func TestReconcile(t *testing.T) {
 	}
 }
 
+// TestSurplus takes accounts of which more is here than the agent calls delivered through a difference: one that is named, when what the
+// agent wrote off explains it, and one that stays, when nothing does.
+func TestSurplus(t *testing.T) {
+	s := storetest.Open(t)
+	ctx := t.Context()
+	x := newSender(t, t, s, store.Site{Name: "here", Resolution: 15 * time.Minute})
+	d := derive.New(s, derive.Options{})
+	const day = int32(20_000)
+	var rs []meter.Reading
+	for i := range 96 {
+		rs = append(rs, meter.Reading{Series: 4, At: meter.Millis(int64(day)*86_400_000 + int64(i)*900_000), Value: int64(i) * 1000})
+	}
+	x.commit(rs)
+	if err := d.Drain(ctx); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		name                      string
+		delivered, evicted, since uint64
+		differs, left, sum        int64 // told now, told the next time, surplus then
+	}{
+		{"balanced", 96, 0, 1, 0, 0, 0},
+		{"some were written off on their way", 90, 6, 1, -6, 0, 6},
+		{"more of them", 88, 8, 1, -2, 0, 8},
+		{"the agent learnt that they arrived", 96, 0, 1, 0, 0, 0},
+		{"fewer are known to the agent than are here", 90, 2, 1, -6, -6, 0},
+		{"the agent lost its books", 10, 0, 500, -86, 0, 86},
+	} {
+		claim := wire.Ledger{ID: 1, Since: step.since, Entries: []wire.LedgerEntry{
+			{Point: "shed", Register: meter.EnergyImport, Day: day, Received: step.delivered + step.evicted, Delivered: step.delivered, Evicted: step.evicted},
+		}}
+		for i, want := range []int64{step.differs, step.left} {
+			ds, compared, err := s.Reconcile(ctx, x.org, x.agent, 1, claim)
+			if err != nil || !compared || (want == 0) != (len(ds) == 0) || want != 0 && (ds[0].Readings != want || ds[0].Surplus != (step.left == 0)) {
+				t.Fatalf("%s, comparison %d: %+v, %t, %v: want a difference of %d", step.name, i+1, ds, compared, err, want)
+			}
+		}
+		sum, err := s.LedgerTotals(ctx, x.org, store.LedgerQuery{})
+		if err != nil || sum.Surplus != step.sum || sum.Settled != 0 || sum.Resends != 0 {
+			t.Errorf("%s: %+v, %v: want a surplus of %d", step.name, sum, err, step.sum)
+		}
+		if f, err := s.Fleet(ctx); err != nil || f.Surplus != step.sum || f.Unbalanced != -step.left {
+			t.Errorf("%s: the metrics say %d and %d (%v)", step.name, f.Surplus, f.Unbalanced, err)
+		}
+	}
+}
+
 // TestCompleteness names what is missing.
 func TestCompleteness(t *testing.T) {
 	s := storetest.Open(t)

@@ -27,7 +27,9 @@
 // An agent tells its account of readings (Ledger) while none of its batches is in flight. As messages are taken in order, what it
 // calls delivered is then exactly what is committed here, so a difference is one: Books keeps both sides, raises the alarm metric and has
 // the day sent again (Resend), one request at a time for each agent, one part in flight. A difference ends when the agent has
-// sent the day: what it still held is settled, what it held no more is named lost. A ledger that cannot be read never ends a
+// sent the day: what it still held is settled, what it held no more is named lost. Where more is here than the agent calls delivered, no
+// resend helps: what its written-off readings explain, which arrived after all, is told as a difference once and named
+// surplus; what nothing explains stays a difference. A ledger that cannot be read never ends a
 // session: readings matter more. Requests of operators go first; all of them outlast sessions and restarts of both sides.
 //
 // # Who may come in

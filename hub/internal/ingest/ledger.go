@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -20,6 +21,7 @@ type Difference struct {
 	Register meter.Register
 	Day      time.Time
 	Readings int64 // that the agent calls delivered and that are not here; negative when there are more here
+	Surplus  bool  // those that are here beyond that are explained, and named by now
 }
 
 // Books compares what agents say became of their readings with what is committed, and keeps what is to be sent again. All
@@ -119,6 +121,11 @@ func (l *session) ledger(ctx context.Context, m *uplinkv1.Ledger) error {
 				l.server.o.Log.Error("more accounts do not balance", "agent", l.agent.ID, "site", l.agent.SiteName, "accounts", len(ds))
 				break
 			}
+			if d.Surplus {
+				l.server.o.Log.Error("the hub holds readings that the agent does not call delivered; they are named surplus", "agent", l.agent.ID,
+					"site", l.agent.SiteName, "point", d.Point, "register", d.Register, "day", d.Day.Format(time.DateOnly), "readings", -d.Readings)
+				continue
+			}
 			l.server.o.Log.Error("the ledger does not balance", "agent", l.agent.ID, "site", l.agent.SiteName, "point", d.Point, "register", d.Register,
 				"day", d.Day.Format(time.DateOnly), "missing", d.Readings)
 		}
@@ -126,7 +133,8 @@ func (l *session) ledger(ctx context.Context, m *uplinkv1.Ledger) error {
 			l.server.count.unbalanced.Add(1)
 			l.mayAsk()
 		}
-		ack.Compared, ack.Unbalanced = compared, uint32(len(ds))
+		open := slices.DeleteFunc(ds, func(d Difference) bool { return d.Surplus })
+		ack.Compared, ack.Unbalanced = compared, uint32(len(open))
 	}
 	return l.stream.Send(&uplinkv1.SyncResponse{Message: &uplinkv1.SyncResponse_LedgerAck{LedgerAck: wire.EncodeLedgerAck(ack)}})
 }

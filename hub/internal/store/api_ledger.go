@@ -20,8 +20,9 @@ type LedgerCounts struct {
 	Restored    int64 // of them, those that were missing or different
 	Settled     int64 // of a difference, what a resend proved to be held
 	Lost        int64 // of a difference, what the agent holds no more either
+	Surplus     int64 // of what is here, what the agent does not call delivered: it wrote it off, or its books were lost
 	Claimed     Claim // what agents said last
-	Unbalanced  int64 // Claimed.Delivered - Received - Settled - Lost when last compared; of many accounts, the sum of the amounts
+	Unbalanced  int64 // Claimed.Delivered + Surplus - Received - Settled - Lost when last compared; of many accounts, the sum of the amounts
 }
 
 // Claim is what an agent says became of its readings: Received = Delivered + Quarantined + Evicted + Thinned + Pending.
@@ -81,7 +82,7 @@ func (s *Store) LedgerRows(ctx context.Context, org uuid.UUID, q LedgerQuery, af
 	}
 	rows, err := s.pool.Query(ctx, `
 		select l.agent_id, l.epoch, s.name, l.point, l.register, l.day, l.claimed_at, l.received, l.duplicates, l.corrections, l.resent, l.restored,
-			l.settled, l.lost, l.claimed_received, l.claimed_delivered, l.claimed_quarantined, l.claimed_evicted, l.claimed_thinned,
+			l.settled, l.lost, l.surplus, l.claimed_received, l.claimed_delivered, l.claimed_quarantined, l.claimed_evicted, l.claimed_thinned,
 			l.claimed_pending, l.unbalanced`+ledgerWhere+`
 			and (l.day, s.name, l.point, l.register, l.agent_id, l.epoch) > ($6::date, $7, $8, $9, $10, $11)
 		order by l.day, s.name, l.point, l.register, l.agent_id, l.epoch limit $12`,
@@ -93,7 +94,7 @@ func (s *Store) LedgerRows(ctx context.Context, org uuid.UUID, q LedgerQuery, af
 		var r LedgerRow
 		var epoch int64
 		err := row.Scan(&r.Agent, &epoch, &r.Site, &r.Point, &r.Register, &r.Day, &r.ClaimedAt, &r.Received, &r.Duplicates, &r.Corrections, &r.Resent,
-			&r.Restored, &r.Settled, &r.Lost, &r.Claimed.Received, &r.Claimed.Delivered, &r.Claimed.Quarantined, &r.Claimed.Evicted,
+			&r.Restored, &r.Settled, &r.Lost, &r.Surplus, &r.Claimed.Received, &r.Claimed.Delivered, &r.Claimed.Quarantined, &r.Claimed.Evicted,
 			&r.Claimed.Thinned, &r.Claimed.Pending, &r.Unbalanced)
 		r.Epoch = uint64(epoch)
 		return r, err
@@ -119,12 +120,12 @@ func (s *Store) LedgerTotals(ctx context.Context, org uuid.UUID, q LedgerQuery) 
 	ask.Queue(`
 		select count(*), count(*) filter (where l.unbalanced <> 0), coalesce(sum(l.received), 0)::bigint, coalesce(sum(l.duplicates), 0)::bigint,
 			coalesce(sum(l.corrections), 0)::bigint, coalesce(sum(l.resent), 0)::bigint, coalesce(sum(l.restored), 0)::bigint,
-			coalesce(sum(l.settled), 0)::bigint, coalesce(sum(l.lost), 0)::bigint, coalesce(sum(l.claimed_received), 0)::bigint,
+			coalesce(sum(l.settled), 0)::bigint, coalesce(sum(l.lost), 0)::bigint, coalesce(sum(l.surplus), 0)::bigint, coalesce(sum(l.claimed_received), 0)::bigint,
 			coalesce(sum(l.claimed_delivered), 0)::bigint, coalesce(sum(l.claimed_quarantined), 0)::bigint,
 			coalesce(sum(l.claimed_evicted), 0)::bigint, coalesce(sum(l.claimed_thinned), 0)::bigint,
 			coalesce(sum(l.claimed_pending), 0)::bigint, coalesce(sum(abs(l.unbalanced)), 0)::bigint`+ledgerWhere, q.args(org)...).
 		QueryRow(func(r pgx.Row) error {
-			return r.Scan(&t.Accounts, &t.Differing, &t.Received, &t.Duplicates, &t.Corrections, &t.Resent, &t.Restored, &t.Settled, &t.Lost,
+			return r.Scan(&t.Accounts, &t.Differing, &t.Received, &t.Duplicates, &t.Corrections, &t.Resent, &t.Restored, &t.Settled, &t.Lost, &t.Surplus,
 				&t.Claimed.Received, &t.Claimed.Delivered, &t.Claimed.Quarantined, &t.Claimed.Evicted, &t.Claimed.Thinned, &t.Claimed.Pending,
 				&t.Unbalanced)
 		})

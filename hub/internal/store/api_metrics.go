@@ -23,6 +23,7 @@ type Fleet struct {
 	Models                            map[string]int64 // by state
 	Active                            []ActiveScores
 	Unbalanced                        int64 // readings by which ledgers of agents and hub differ
+	Surplus                           int64 // readings here that agents do not call delivered
 	Resends                           int64 // requests that agents have not answered in full
 }
 
@@ -48,8 +49,9 @@ func (s *Store) Fleet(ctx context.Context) (Fleet, error) {
 			count(*) filter (where revoked_at is null and coalesce(seen_at, enrolled_at) < now() - interval '1 hour'),
 			count(*) filter (where revoked_at is null and doubled_at > now() - interval '1 day') from agent where source = 'uplink'`).
 		QueryRow(func(r pgx.Row) error { return r.Scan(&f.Agents, &f.Revoked, &f.Backlog, &f.Silent, &f.Doubled) })
-	ask.Queue(`select coalesce(sum(abs(unbalanced)), 0)::bigint, (select count(*) from resend where finished_at is null) from ledger where unbalanced <> 0`).
-		QueryRow(func(r pgx.Row) error { return r.Scan(&f.Unbalanced, &f.Resends) })
+	ask.Queue(`select coalesce(sum(abs(unbalanced)), 0)::bigint, (select count(*) from resend where finished_at is null),
+			(select coalesce(sum(surplus), 0)::bigint from ledger where surplus <> 0) from ledger where unbalanced <> 0`).
+		QueryRow(func(r pgx.Row) error { return r.Scan(&f.Unbalanced, &f.Resends, &f.Surplus) })
 	ask.Queue(`select reason, count(*) from quarantine group by reason`).Query(countInto(f.Quarantined))
 	ask.Queue(`select state, count(*) from model group by state`).Query(countInto(f.Models))
 	ask.Queue(`select org_id, resolution_ms, scores from model where state = 'active'`).Query(func(rows pgx.Rows) error {

@@ -27,6 +27,9 @@ type Difference struct {
 	Register meter.Register
 	Day      int32 // since 1970-01-01, UTC
 	Readings int64
+	// Surplus says that the readings that are here beyond what the agent calls delivered are explained, and named by now: it wrote
+	// them off while they were on their way, or its books were lost. The account balances from now on.
+	Surplus bool
 }
 
 // Reconcile keeps what the agent says became of its readings, compares it with what is committed, and asks for those days again
@@ -99,20 +102,12 @@ func reconcile(ctx context.Context, tx pgx.Tx, org, agent uuid.UUID, epoch uint6
 		set claimed_at = excluded.claimed_at, claimed_received = excluded.claimed_received, claimed_delivered = excluded.claimed_delivered,
 			claimed_quarantined = excluded.claimed_quarantined, claimed_evicted = excluded.claimed_evicted,
 			claimed_thinned = excluded.claimed_thinned, claimed_pending = excluded.claimed_pending,
-			unbalanced = excluded.unbalanced - ledger.received - ledger.settled - ledger.lost`,
+			unbalanced = excluded.unbalanced + ledger.surplus - ledger.received - ledger.settled - ledger.lost`,
 		org, agent, int64(epoch), points, registers, days, counts[0], counts[1], counts[2], counts[3], counts[4], counts[5], more)
 	if err != nil {
 		return nil, false, err
 	}
-	// An agent whose books were lost counts less than it sent. One that wrote readings off while they were on their way counts them
-	// as lost though they arrived. And what came before there were books here is in none.
-	_, err = tx.Exec(ctx, `
-		update ledger l set settled = settled + unbalanced, unbalanced = 0
-		from agent_epoch e
-		where l.org_id = $1 and l.agent_id = $2 and l.epoch = $3 and l.unbalanced <> 0
-			and e.org_id = $1 and e.agent_id = $2 and e.epoch = $3 and (l.unbalanced < 0 and ($4 or -l.unbalanced <= l.claimed_evicted + l.claimed_thinned + l.claimed_quarantined)
-				or l.day < e.books_from)`,
-		org, agent, int64(epoch), l.Since > 1)
+	surplus, err := nameSurplus(ctx, tx, org, agent, epoch, l.Since > 1)
 	if err != nil {
 		return nil, false, err
 	}
@@ -130,13 +125,49 @@ func reconcile(ctx context.Context, tx pgx.Tx, org, agent uuid.UUID, epoch uint6
 		return nil, false, err
 	}
 	rows, err := tx.Query(ctx, `
-		select point, register, day - date '1970-01-01', unbalanced from ledger
+		select point, register, day - date '1970-01-01', unbalanced, false from ledger
 		where org_id = $1 and agent_id = $2 and epoch = $3 and unbalanced <> 0 order by day, point, register limit 1000`, org, agent, int64(epoch))
 	if err != nil {
 		return nil, false, err
 	}
 	ds, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Difference])
-	return ds, err == nil, err
+	return append(ds, surplus...), err == nil, err
+}
+
+// nameSurplus brings into balance, and returns, what can be explained of accounts of which more is here than the agent calls
+// delivered. An agent whose books were lost counts less than it sent. One that wrote readings off while they were on their way
+// counts them as lost though they arrived. What came before there were books here is in none: of that nothing is told.
+func nameSurplus(ctx context.Context, tx pgx.Tx, org, agent uuid.UUID, epoch uint64, booksLost bool) ([]Difference, error) {
+	_, err := tx.Exec(ctx, `
+		update ledger l set settled = settled + unbalanced, unbalanced = 0 from agent_epoch e
+		where l.org_id = $1 and l.agent_id = $2 and l.epoch = $3 and l.unbalanced <> 0
+			and e.org_id = $1 and e.agent_id = $2 and e.epoch = $3 and l.day < e.books_from`, org, agent, int64(epoch))
+	if err != nil {
+		return nil, err
+	}
+	// What the agent calls delivered after all is surplus no more.
+	_, err = tx.Exec(ctx, `
+		update ledger set surplus = surplus - least(surplus, unbalanced), unbalanced = unbalanced - least(surplus, unbalanced)
+		where org_id = $1 and agent_id = $2 and epoch = $3 and unbalanced > 0 and surplus > 0`, org, agent, int64(epoch))
+	if err != nil {
+		return nil, err
+	}
+	rows, err := tx.Query(ctx, `
+		with more as (
+			select point, register, day, unbalanced from ledger
+			where org_id = $1 and agent_id = $2 and epoch = $3 and unbalanced < 0
+				and ($4 or surplus - unbalanced <= claimed_evicted + claimed_thinned + claimed_quarantined)
+			for update
+		), named as (
+			update ledger l set surplus = l.surplus - l.unbalanced, unbalanced = 0 from more m
+			where l.org_id = $1 and l.agent_id = $2 and l.epoch = $3 and l.point = m.point and l.register = m.register and l.day = m.day
+		)
+		select point, register, day - date '1970-01-01', unbalanced, true from more order by day, point, register limit 1000`,
+		org, agent, int64(epoch), booksLost)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[Difference])
 }
 
 // underived counts what an agent has committed and no step has derived yet.

@@ -17,7 +17,7 @@ func (s Store) Reconcile(ctx context.Context, a ingest.Agent, epoch uint64, l wi
 	ds, compared, err := s.store.Reconcile(ctx, a.Org, a.ID, epoch, l)
 	out := make([]ingest.Difference, len(ds))
 	for i, d := range ds {
-		out[i] = ingest.Difference{Point: d.Point, Register: d.Register, Day: time.Unix(int64(d.Day)*86400, 0).UTC(), Readings: d.Readings}
+		out[i] = ingest.Difference{Point: d.Point, Register: d.Register, Day: time.Unix(int64(d.Day)*86400, 0).UTC(), Readings: d.Readings, Surplus: d.Surplus}
 	}
 	return out, compared, translate(err)
 }
