@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
 	"fluxora.dev/hub/internal/backtest"
 	"fluxora.dev/hub/internal/recording"
 	"fluxora.dev/hub/internal/train"
+	"fluxora.dev/shared/feature"
 )
 
 // RecordedBacktest says what of a recording is forecast, and by what. It needs no database.
@@ -20,9 +22,11 @@ type RecordedBacktest struct {
 	Zone     string        // as Europe/Oslo
 	Country  string        // as NO
 	Weeks    int           // scored, of each meter
+	Back     int           // weeks at the end of each meter left aside
 	Origin   int           // hour (UTC) that is forecast from; negative: when a day begins by the zone's standard time
 	Models   []string      // nil: all
 	Seen     time.Duration // how much of its history a meter shows at an origin; 0: all
+	Features string        // file of a feature spec; empty: the default
 	Rows     int           // that a fit learns from at most; 0: the default
 	Threads  int           // 0: as many as processors
 	Tell     func(string)
@@ -40,8 +44,21 @@ func BacktestRecorded(ctx context.Context, o RecordedBacktest) (RecordedReport, 
 	if o.Weeks < 1 || o.Weeks > 52 {
 		return RecordedReport{}, fmt.Errorf("weeks %d: want 1 to 52", o.Weeks)
 	}
+	if o.Back < 0 || o.Back > 520 {
+		return RecordedReport{}, fmt.Errorf("weeks back %d: want 0 to 520", o.Back)
+	}
 	if o.Origin > 23 {
 		return RecordedReport{}, fmt.Errorf("hour of origin %d: want 0 to 23", o.Origin)
+	}
+	var spec feature.Spec
+	if o.Features != "" {
+		text, err := os.ReadFile(o.Features)
+		if err != nil {
+			return RecordedReport{}, err
+		}
+		if spec, err = feature.ParseSpec(string(text)); err != nil {
+			return RecordedReport{}, fmt.Errorf("%s: %w", o.Features, err)
+		}
 	}
 	d, notes, err := recording.Read(recording.Files{Readings: o.Readings, Meters: o.Meters, Weather: o.Weather, Zone: zone, Country: strings.ToUpper(o.Country)})
 	if err != nil {
@@ -65,11 +82,39 @@ func BacktestRecorded(ctx context.Context, o RecordedBacktest) (RecordedReport, 
 		at = time.Duration(o.Origin) * time.Hour
 	}
 	r, err := backtest.Recorded{
-		DayAhead: backtest.DayAhead{Days: 7 * o.Weeks, At: at, Seen: o.Seen},
-		Models:   o.Models, Params: train.Params{MaxRows: o.Rows, Threads: o.Threads}, Tell: o.Tell,
+		DayAhead: backtest.DayAhead{Days: 7 * o.Weeks, At: at, Back: 7 * o.Back, Seen: o.Seen},
+		Models:   o.Models, Params: train.Params{Spec: spec, MaxRows: o.Rows, Threads: o.Threads}, Tell: o.Tell,
 	}.Run(ctx, d)
 	if errors.Is(err, train.ErrTooLittle) {
 		return r, fmt.Errorf("%w; the baselines alone need less: --models %s,%s", err, backtest.Naive, backtest.FourWeek)
 	}
 	return r, err
+}
+
+// M4Backtest says what of a table of the M4 competition is forecast, and by what.
+type M4Backtest struct {
+	Train, Test     string // files
+	Horizon, Season int
+	Models          []string // nil: all
+	Rows, Threads   int
+	Tell            func(string)
+}
+
+// M4Report is what a backtest of such a table found.
+type M4Report = backtest.M4Report
+
+// BacktestM4 forecasts the end of each series of a table and scores as the competition did.
+func BacktestM4(ctx context.Context, o M4Backtest) (M4Report, error) {
+	in, err := recording.ReadWide(o.Train)
+	if err != nil {
+		return M4Report{}, err
+	}
+	out, err := recording.ReadWide(o.Test)
+	if err != nil {
+		return M4Report{}, err
+	}
+	return backtest.M4{
+		Train: in, Test: out, Horizon: o.Horizon, Season: o.Season, Models: o.Models,
+		Params: train.Params{MaxRows: o.Rows, Threads: o.Threads}, Tell: o.Tell,
+	}.Run(ctx)
 }

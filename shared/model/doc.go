@@ -122,4 +122,22 @@
 //	        and the share of it that is known, for its state, and biases; of the first hidden layer for the state, for
 //	        the inputs, for the tables (a row for each value) and biases; of the second, and biases; of the outputs, a row
 //	        for each level, and biases
+//
+// Family boosted: as family linear, with the sum of trees added to the centre
+//
+//	as family linear
+//	8, …    base and trees, as in family gbdt
+//
+// Family ensemble: value(level) = centre + half-breadth below or above · z(band, level), where centre and half-breadths are
+// means over the members, weighted by band and group
+//
+//	bands, whose z count half-breadths
+//	2       column that groups go by
+//	1       count G of groups, 1–16
+//	4(G-1)  upper edges, float32, ascending: group g holds values below edge g, the last one the rest and what is missing
+//	8       least half-breadth, float64
+//	1       count M of members, 1–16, each
+//	  1+k     family, any but this
+//	  4+k     its own bytes
+//	8·B·G·M weights, float64, ≥ 0, in no group of a band all 0
 package model

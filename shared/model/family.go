@@ -7,6 +7,8 @@ const (
 	FamilySeasonal  = "seasonal"  // a mean of the same hour in earlier weeks, with calibrated quantiles
 	FamilyLinear    = "linear"    // a line through lags, calendar and weather, with calibrated spread
 	FamilyLSTM      = "lstm"      // an encoder of the past and a decoder of each step, on an anchor
+	FamilyBoosted   = "boosted"   // trees on what a line leaves
+	FamilyEnsemble  = "ensemble"  // a weighted mean of models of the other families
 )
 
 // decoder reads what encode of a family has written, for rows of so many features.
@@ -19,5 +21,6 @@ type encoder interface{ encode(w *writer) }
 func decoders() map[string]decoder {
 	return map[string]decoder{
 		FamilyGBDT: decodeGBDT, FamilyQuantiles: decodeQuantiles, FamilySeasonal: decodeSeasonal, FamilyLinear: decodeLinear, FamilyLSTM: decodeLSTM,
+		FamilyBoosted: decodeBoosted, FamilyEnsemble: decodeMixture,
 	}
 }

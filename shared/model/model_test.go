@@ -47,6 +47,13 @@ func made(t testing.TB, family string, seed uint64) *model.Artifact {
 		a.Model, err = model.NewSeasonal(spec.Len(), bands, []int{spec.Column("weeks mean 4"), spec.Column("days mean 7")})
 	case model.FamilyLinear:
 		a.Model, err = lineOf(rng, spec, bands)
+	case model.FamilyBoosted:
+		var line *model.Linear
+		if line, err = lineOf(rng, spec, bands); err == nil {
+			a.Model, err = model.NewBoosted(spec.Len(), line, ensemble(rng, spec.Len(), 40, 0.1))
+		}
+	case model.FamilyEnsemble:
+		a.Model, err = mixtureOf(t, seed, bands, model.FamilyGBDT, model.FamilySeasonal, model.FamilyLinear)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -96,7 +103,7 @@ func someRows(rng *rand.Rand, features, n int) []float32 {
 	return rows
 }
 
-var families = []string{model.FamilyGBDT, model.FamilyQuantiles, model.FamilySeasonal, model.FamilyLinear, model.FamilyLSTM}
+var families = []string{model.FamilyGBDT, model.FamilyQuantiles, model.FamilySeasonal, model.FamilyLinear, model.FamilyLSTM, model.FamilyBoosted, model.FamilyEnsemble}
 
 func encode(t testing.TB, a *model.Artifact) []byte {
 	t.Helper()
@@ -433,6 +440,18 @@ func small(t testing.TB, family, text string) *model.Artifact {
 		e.Trees = []model.Tree{{{Feature: 1, Left: 1, Value: 1}, {Feature: model.Leaf}, {Feature: model.Leaf}}}
 		e.Values = [][]float32{{1, 2, 3, 4}}
 		a.Model, err = model.NewQuantiles(spec.Len(), bands, model.Anchor{Base: []int{1}}, e, model.Anchor{}, 0.1)
+	case model.FamilyBoosted:
+		var line *model.Linear
+		if line, err = lineOf(rand.New(rand.NewPCG(1, 1)), spec, bands); err == nil {
+			e := model.Ensemble{Trees: []model.Tree{{{Feature: 1, Left: 1, Value: 1}, {Feature: model.Leaf, Value: 1}, {Feature: model.Leaf, Value: 2}}}}
+			a.Model, err = model.NewBoosted(spec.Len(), line, e)
+		}
+	case model.FamilyEnsemble:
+		var members []model.Member
+		for _, fam := range []string{model.FamilySeasonal, model.FamilyGBDT} {
+			members = append(members, model.Member{Family: fam, Model: small(t, fam, text).Model})
+		}
+		a.Model, err = model.NewMixture(spec.Len(), bands, model.Parting{Column: 1, Edges: []float32{1}}, 0.1, members, []float64{1, 2, 3, 4, 5, 6, 7, 8})
 	case model.FamilyLSTM:
 		net := network(rand.New(rand.NewPCG(1, 1)), 2, []int{1, 0}, 1, 2)
 		a.Model, err = model.NewLSTM(spec.Len(), bands, model.Anchor{Base: []int{1}}, model.Anchor{}, 0.1, net)

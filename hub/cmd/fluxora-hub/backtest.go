@@ -24,17 +24,27 @@ type backtestCmd struct {
 	Zone     string        `placeholder:"ZONE" help:"Time zone of the meters, as Europe/Oslo."`
 	Country  string        `placeholder:"CODE" help:"Country of the meters, for public holidays, as NO or DE-BY."`
 	Protocol string        `default:"dayahead" enum:"dayahead" help:"What is forecast: dayahead, 24 hours from one origin a day over the last weeks of each meter."`
+	Format   string        `default:"fluxora" enum:"fluxora,m4" help:"Columns of the files: fluxora, or m4, of --train and --test: a series a row."`
+	Train    string        `placeholder:"FILE" help:"With --format m4: what is learnt from."`
+	Test     string        `placeholder:"FILE" help:"With --format m4: what then happened."`
+	Horizon  int           `default:"48" help:"With --format m4: values to forecast."`
+	Season   int           `default:"24" help:"With --format m4: values that make a season."`
 	Weeks    int           `default:"8" help:"Weeks of each meter that are forecast; models learn from what lies before."`
+	Back     int           `placeholder:"N" help:"Leave aside the last N weeks of each meter, so that settings can be chosen without looking at them."`
 	Origin   int           `default:"-1" placeholder:"HOUR" help:"Hour (UTC) that is forecast from; that at which a day begins by the zone's standard time without it."`
 	Models   []string      `placeholder:"NAME" help:"all, or some of the models, with commas."`
 	Seen     time.Duration `placeholder:"168h" help:"Show only so much of a meter's history at each origin, as of one newly installed."`
+	Features string        `placeholder:"FILE" help:"Feature spec that models learn from; that of all models without it."`
 	Rows     int           `placeholder:"N" help:"Rows that a fit learns from at most."`
 	Threads  int           `help:"Threads; as many as processors without it."`
 	Out      string        `arg:"" optional:"" help:"File that scores of --readings are written to, as in --json scores.json."`
 }
 
 func (c backtestCmd) Run(i *invocation) error {
-	if c.Readings != "" {
+	switch {
+	case c.Format == "m4":
+		return c.m4(i)
+	case c.Readings != "":
 		return c.recorded(i)
 	}
 	return i.admin(func(a *app.Admin) error {
@@ -46,27 +56,59 @@ func (c backtestCmd) Run(i *invocation) error {
 	})
 }
 
-// recorded measures on files.
-func (c backtestCmd) recorded(i *invocation) error {
-	models := c.Models
-	if slices.Contains(models, "all") {
-		models = nil
+// models returns the models asked for, nil for all.
+func (c backtestCmd) models() []string {
+	if slices.Contains(c.Models, "all") {
+		return nil
 	}
-	r, err := app.BacktestRecorded(i.ctx, app.RecordedBacktest{
-		Readings: c.Readings, Meters: c.Meters, Weather: c.Weather, Zone: c.Zone, Country: c.Country, Weeks: c.Weeks,
-		Origin: c.Origin, Models: models, Seen: c.Seen, Rows: c.Rows, Threads: c.Threads,
-		Tell: func(s string) { fmt.Fprintln(os.Stderr, s) },
-	})
-	if err != nil {
-		return err
-	}
+	return c.Models
+}
+
+// finish writes a report to the file asked for, and to standard output.
+func (c backtestCmd) finish(i *invocation, r any, table func(io.Writer)) error {
 	if c.Out != "" {
 		if err := writeJSON(c.Out, r); err != nil {
 			return err
 		}
 		i.json = false // the file has it; people see the table
 	}
-	return i.print(r, func(w io.Writer) {
+	return i.print(r, table)
+}
+
+// m4 measures on a table of the M4 competition.
+func (c backtestCmd) m4(i *invocation) error {
+	if c.Train == "" || c.Test == "" {
+		return errors.Join(errors.New("--format m4: want --train FILE and --test FILE"), errUsage)
+	}
+	r, err := app.BacktestM4(i.ctx, app.M4Backtest{
+		Train: c.Train, Test: c.Test, Horizon: c.Horizon, Season: c.Season, Models: c.models(), Rows: c.Rows, Threads: c.Threads,
+		Tell: func(s string) { fmt.Fprintln(os.Stderr, s) },
+	})
+	if err != nil {
+		return err
+	}
+	return c.finish(i, r, func(w io.Writer) {
+		fmt.Fprintf(w, "%d series\tOWA\tsMAPE %%\tMASE\ttrain CPU s\n", r.Series)
+		for _, name := range slices.SortedFunc(maps.Keys(r.Models), func(a, b string) int {
+			return cmp.Or(cmp.Compare(r.Models[a].OWA, r.Models[b].OWA), cmp.Compare(a, b))
+		}) {
+			f := r.Models[name]
+			fmt.Fprintf(w, "%s\t%.3f\t%.2f\t%.3f\t%.1f\n", name, f.OWA, f.SMAPE, f.MASE, f.TrainCPU)
+		}
+	})
+}
+
+// recorded measures on files.
+func (c backtestCmd) recorded(i *invocation) error {
+	r, err := app.BacktestRecorded(i.ctx, app.RecordedBacktest{
+		Readings: c.Readings, Meters: c.Meters, Weather: c.Weather, Zone: c.Zone, Country: c.Country, Weeks: c.Weeks, Back: c.Back,
+		Origin: c.Origin, Models: c.models(), Seen: c.Seen, Features: c.Features, Rows: c.Rows, Threads: c.Threads,
+		Tell: func(s string) { fmt.Fprintln(os.Stderr, s) },
+	})
+	if err != nil {
+		return err
+	}
+	return c.finish(i, r, func(w io.Writer) {
 		fmt.Fprintf(w, "%d meters\tMASE\tnMAE %%\tnRMSE %%\tpinball %%\tcovers %%\ttrain CPU s\tpredict µs\n", r.Meters)
 		byMASE := slices.SortedFunc(maps.Keys(r.Models), func(a, b string) int {
 			return cmp.Or(cmp.Compare(r.Models[a].MASE, r.Models[b].MASE), cmp.Compare(a, b))

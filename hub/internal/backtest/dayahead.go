@@ -27,6 +27,7 @@ type DayAhead struct {
 	Days   int           // origins of a meter; 0 means 56
 	At     time.Duration // time of day of the origins, UTC; OriginOf gives that of a zone
 	Levels []float64     // nil means forecast.DefaultLevels()
+	Back   int           // days at the end of each history that are left aside: settings are chosen on what comes before the days of a test
 	Seen   time.Duration // how much of a meter's history contenders are shown, as of one newly installed; 0 means all
 }
 
@@ -68,14 +69,9 @@ type Window struct {
 func (o DayAhead) Windows(d train.Dataset) (in []Window, left []error) {
 	o = o.withDefaults()
 	for _, p := range d.Points {
+		end := lastKnown(p.History).Add(-time.Duration(o.Back) * day)
+		p.History = p.History.Before(end)
 		h := p.History
-		end := h.Start // of the last known interval
-		for i := len(h.Energy) - 1; i >= 0; i-- {
-			if v := h.Energy[i]; v == v {
-				end = h.Start.Add(time.Duration(i+1) * h.Resolution)
-				break
-			}
-		}
 		last := end.Floor(day).Add(o.At)
 		for last.Add(day) > end {
 			last = last.Add(-day)
@@ -89,6 +85,16 @@ func (o DayAhead) Windows(d train.Dataset) (in []Window, left []error) {
 		in = append(in, w)
 	}
 	return in, left
+}
+
+// lastKnown returns the end of the last known interval.
+func lastKnown(h feature.History) meter.Millis {
+	for i := len(h.Energy) - 1; i >= 0; i-- {
+		if v := h.Energy[i]; v == v {
+			return h.Start.Add(time.Duration(i+1) * h.Resolution)
+		}
+	}
+	return h.Start
 }
 
 // Cut is a fit: of what lies before To, for the windows that begin at or after it.

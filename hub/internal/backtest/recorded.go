@@ -1,10 +1,13 @@
 package backtest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"fluxora.dev/hub/internal/train"
@@ -35,10 +38,13 @@ type RecordedReport struct {
 	Cuts   []string          `json:"trained_to"`     // of each fit: it learnt from nothing at or after
 }
 
+// Selected names the contender that selection by folds within the training range would have chosen.
+const Selected = "selected"
+
 // Names lists what Recorded can score.
 func Names() []string {
 	out := []string{Naive, FourWeek, DayNaive, Similar}
-	return append(out, train.Families()...)
+	return append(append(out, train.Families()...), Selected)
 }
 
 // Run fits and scores. d must hold what was read of the recording, test weeks included.
@@ -59,20 +65,25 @@ func (o Recorded) Run(ctx context.Context, d train.Dataset) (RecordedReport, err
 	out.Meters = len(ws)
 	p := o.Params
 	p.Horizon, p.Daily, p.Levels = day, []time.Duration{o.At}, o.Levels
+	asked := slices.DeleteFunc(slices.Clone(families), func(name string) bool { return name == Selected })
 	scores, figures := map[string][]DayScore{}, map[string]Figure{}
 	for _, cut := range Cuts(ws) {
 		out.Cuts = append(out.Cuts, cut.To.String())
 		contenders := slices.Clone(baselines)
 		if len(families) > 0 {
 			began := time.Now()
-			study, err := train.FitAll(ctx, cut.Learn(d), p, families, o.progress(fmt.Sprintf("fit until %s", cut.To)))
+			study, err := train.FitAll(ctx, cut.Learn(d), p, asked, o.progress(fmt.Sprintf("fit until %s", cut.To)))
 			if err != nil {
 				return out, err
 			}
 			o.tell("fitted on %d points before %s in %s", study.Points, cut.To, time.Since(began).Round(time.Second))
+			o.tell("on the %d days before, by weights of other weeks: %s; selected: %s", int(cut.To.Sub(study.Cut)/day), losses(study.Loss), study.Selected)
 			for _, name := range families {
 				f := study.Fitted[name]
-				contenders = append(contenders, Artifact(name, f.Artifact, o.Levels))
+				if name == Selected {
+					f = study.Fitted[study.Selected]
+				}
+				contenders = append(contenders, Adapted(name, f.Artifact, f.Trial, o.Levels))
 				figure := figures[name]
 				figure.TrainCPU = f.CPU.Seconds()
 				figure.Predict = predictMicros(f.Artifact, study)
@@ -109,7 +120,7 @@ func (o Recorded) split() (families []string, baselines []Contender, err error) 
 		asked = Names()
 	}
 	for _, name := range asked {
-		if slices.Contains(train.Families(), name) {
+		if slices.Contains(train.Families(), name) || name == Selected {
 			families = append(families, name)
 			continue
 		}
@@ -120,6 +131,16 @@ func (o Recorded) split() (families []string, baselines []Contender, err error) 
 		baselines = append(baselines, Baselines(o.Levels)[i])
 	}
 	return families, baselines, nil
+}
+
+// losses lists losses, least first.
+func losses(of map[string]float64) string {
+	names := slices.SortedFunc(maps.Keys(of), func(a, b string) int { return cmp.Or(cmp.Compare(of[a], of[b]), cmp.Compare(a, b)) })
+	var out []string
+	for _, name := range names {
+		out = append(out, fmt.Sprintf("%s %.3f", name, of[name]))
+	}
+	return strings.Join(out, ", ")
 }
 
 func (o Recorded) tell(format string, a ...any) {

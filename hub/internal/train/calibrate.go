@@ -23,10 +23,19 @@ func bands(p Params) model.Bands {
 // those of all. When centred, the median stays where the model has it: that of the held-out weeks is mostly their weather,
 // and a fitted centre has no bias of its own to correct.
 func calibrate(t *table, p Params, errs []float64, centred bool) model.Bands {
+	leads := make([]float32, len(errs))
 	b := bands(p)
+	for i := range errs {
+		leads[i] = t.row(t.held[i])[b.Lead]
+	}
+	return quantilesByBand(b, p.Levels, errs, leads, centred)
+}
+
+// quantilesByBand returns b with the quantiles of errors by band; leads has the lead of each.
+func quantilesByBand(b model.Bands, levels, errs []float64, leads []float32, centred bool) model.Bands {
 	byBand := make([][]float64, b.Count())
 	for i, e := range errs {
-		band := b.Of(t.row(t.held[i])[b.Lead])
+		band := b.Of(leads[i])
 		byBand[band] = append(byBand[band], e)
 	}
 	all := slices.Sorted(slices.Values(errs))
@@ -40,7 +49,7 @@ func calibrate(t *table, p Params, errs []float64, centred bool) model.Bands {
 		if centred {
 			middle = stat.Quantile(0.5, stat.LinInterp, in, nil)
 		}
-		for _, l := range p.Levels {
+		for _, l := range levels {
 			b.Z = append(b.Z, stat.Quantile(min(1, l*(n+1)/n), stat.LinInterp, in, nil)-middle)
 		}
 	}

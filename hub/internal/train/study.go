@@ -25,6 +25,11 @@ type Study struct {
 	Points int          // with at least one row
 	Fitted map[string]Fitted
 
+	// What the trials came to on the days after Cut: mean absolute error over the weekly seasonal naive one, mean of points.
+	// That of the ensemble is by weights learnt on the other half of those days.
+	Loss     map[string]float64
+	Selected string // the family, or ensemble, of least loss
+
 	rows   []float32 // a few, to measure prediction with
 	sample int
 }
@@ -32,8 +37,12 @@ type Study struct {
 // Sample returns some rows of the table, laid end to end.
 func (s Study) Sample() (rows []float32, n int) { return s.rows, s.sample }
 
-// Families lists the names of the families that can be fitted, sorted.
-func Families() []string { return slices.Sorted(maps.Keys(fitters())) }
+// Families lists the names of the families that can be fitted, sorted: ensemble among them, which mixes the others.
+func Families() []string {
+	all := append(slices.Collect(maps.Keys(fitters())), model.FamilyEnsemble)
+	slices.Sort(all)
+	return all
+}
 
 // FitAll fits several families to the rows of one table: each twice, to the history before its latest part, and to all of it.
 func FitAll(ctx context.Context, d Dataset, p Params, families []string, tell Progress) (Study, error) {
@@ -46,7 +55,7 @@ func FitAll(ctx context.Context, d Dataset, p Params, families []string, tell Pr
 		return s, fmt.Errorf("train: %w", err)
 	}
 	for _, f := range families {
-		if fitters()[f] == nil {
+		if !slices.Contains(Families(), f) {
 			return s, fmt.Errorf("train: family %q: want one of %v", f, Families())
 		}
 	}
@@ -64,12 +73,16 @@ func FitAll(ctx context.Context, d Dataset, p Params, families []string, tell Pr
 	s.Cut, s.Points = past.to, t.points
 	s.sample = min(t.len(), 2400)
 	s.rows = slices.Clone(t.rows[:s.sample*t.width])
-	for i, name := range families {
+	members := slices.DeleteFunc(slices.Clone(families), func(name string) bool { return name == model.FamilyEnsemble })
+	if len(members) == 0 {
+		members = slices.DeleteFunc(Families(), func(name string) bool { return name == model.FamilyEnsemble })
+	}
+	for i, name := range members {
 		q := p
 		q.Family = name
 		stage := func(name string, from float64) Progress {
 			return func(part string, share float64) {
-				tell.tell(name+": "+part, (float64(i)+from+share/2)/float64(len(families)))
+				tell.tell(name+": "+part, (float64(i)+from+share/2)/float64(len(members)+1))
 			}
 		}
 		var f Fitted
@@ -83,6 +96,18 @@ func FitAll(ctx context.Context, d Dataset, p Params, families []string, tell Pr
 		f.CPU = ProcessCPU() - began + forRows
 		s.Fitted[name] = f
 	}
+	tell.tell("ensemble", float64(len(members))/float64(len(members)+1))
+	began = ProcessCPU()
+	if err := s.mix(t, p, members); err != nil {
+		return s, fmt.Errorf("train ensemble: %w", err)
+	}
+	if f, ok := s.Fitted[model.FamilyEnsemble]; ok {
+		f.CPU = ProcessCPU() - began
+		for _, m := range members {
+			f.CPU += s.Fitted[m].CPU
+		}
+		s.Fitted[model.FamilyEnsemble] = f
+	}
 	return s, nil
 }
 
@@ -94,11 +119,7 @@ func fitOn(ctx context.Context, t *table, p Params, tell Progress) (*model.Artif
 	if err != nil {
 		return nil, r, fmt.Errorf("train %s: %w", p.Family, err)
 	}
-	a := &model.Artifact{
-		Family: p.Family, Spec: p.Spec, Levels: p.Levels, Resolution: t.resolution, Horizon: p.Horizon,
-		TrainedFrom: t.from, TrainedTo: t.to, Points: t.points, Rows: r.Rows, Model: m,
-	}
-	a.AddVectors(t.rows, t.len(), 32)
+	a := t.artifact(p, m)
 	tell.tell("done", 1)
 	r.ElapsedMs = time.Since(began).Milliseconds()
 	return a, r, nil
@@ -110,3 +131,13 @@ func (t *table) trialCut(p Params) meter.Millis {
 }
 
 const trialDays = 56 * 24 * time.Hour
+
+// artifact packs a model that was fitted to a table.
+func (t *table) artifact(p Params, m model.Model) *model.Artifact {
+	a := &model.Artifact{
+		Family: p.Family, Spec: p.Spec, Levels: p.Levels, Resolution: t.resolution, Horizon: p.Horizon,
+		TrainedFrom: t.from, TrainedTo: t.to, Points: t.points, Rows: len(t.fit) + len(t.held), Model: m,
+	}
+	a.AddVectors(t.rows, t.len(), 32)
+	return a
+}

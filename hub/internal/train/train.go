@@ -77,6 +77,7 @@ type Params struct {
 	Seed    uint64          // 1
 	Threads int             // the number of processors
 	Trees   gbdt.Params     // Trees()
+	Boosted gbdt.Params     // of the trees of family boosted
 	Linear  LinearParams    // chosen on the held-out rows
 	LSTM    lstm.Params     // lstm.Defaults()
 
@@ -117,6 +118,10 @@ func (p Params) withDefaults() Params {
 		p.Trees = Trees()
 	}
 	p.Trees.Seed, p.Trees.Threads = p.Seed, p.Threads
+	if p.Boosted == (gbdt.Params{}) {
+		p.Boosted = boostedTrees()
+	}
+	p.Boosted.Seed, p.Boosted.Threads = p.Seed, p.Threads
 	if p.LSTM == (lstm.Params{}) {
 		p.LSTM = lstm.Defaults()
 	}
@@ -158,6 +163,8 @@ type Report struct {
 	HeldLoss  float64 `json:"held_loss"`        // mean absolute error on the held-out rows, in scales
 	ElapsedMs int64   `json:"elapsed_ms"`       // from start to end
 	Skipped   int     `json:"skipped_points"`   // points without a single usable row
+
+	Weights map[string]float64 `json:"weights,omitempty"` // of an ensemble's members, mean over bands and groups
 }
 
 // Progress is told what a fit is doing and how much of it is done, 0…1. It may be nil.
@@ -175,7 +182,7 @@ type fitter func(ctx context.Context, t *table, p Params, tell Progress, r *Repo
 // fitters lists the families.
 func fitters() map[string]fitter {
 	return map[string]fitter{
-		model.FamilyGBDT: fitGBDT, model.FamilySeasonal: fitSeasonal, model.FamilyLinear: fitLinear,
+		model.FamilyGBDT: fitGBDT, model.FamilySeasonal: fitSeasonal, model.FamilyLinear: fitLinear, model.FamilyBoosted: fitBoosted,
 		model.FamilyLSTM: fitLSTM,
 	}
 }
@@ -186,6 +193,14 @@ func Fit(ctx context.Context, d Dataset, p Params, tell Progress) (*model.Artifa
 	r := Report{Family: p.Family}
 	if err := p.check(); err != nil {
 		return nil, r, fmt.Errorf("train: %w", err)
+	}
+	if p.Family == model.FamilyEnsemble {
+		s, err := FitAll(ctx, d, p, []string{p.Family}, tell)
+		if err != nil {
+			return nil, r, err
+		}
+		f := s.Fitted[p.Family]
+		return f.Artifact, f.Report, nil
 	}
 	if fitters()[p.Family] == nil {
 		return nil, r, fmt.Errorf("train: family %q: want one of %v", p.Family, slices.Sorted(maps.Keys(fitters())))

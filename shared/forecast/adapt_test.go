@@ -1,0 +1,69 @@
+package forecast_test
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"fluxora.dev/shared/feature"
+	"fluxora.dev/shared/forecast"
+	"fluxora.dev/shared/meter"
+)
+
+// TestAdapterFindsTheBreadth: whether a model's intervals are far too narrow, far too wide or lopsided, after some weeks
+// they cover what they say.
+func TestAdapterFindsTheBreadth(t *testing.T) {
+	for name, breadth := range map[string][2]float64{"narrow": {30, 30}, "wide": {500, 500}, "lopsided": {30, 500}} {
+		t.Run(name, func(t *testing.T) {
+			var a forecast.Adapter
+			rng := rand.New(rand.NewPCG(1, 2))
+			h := feature.History{Resolution: time.Hour}
+			var late forecast.Score
+			for day := range 120 {
+				origin := meter.Millis(day) * 86_400_000
+				f := forecast.Forecast{Point: "p", Origin: origin, Resolution: time.Hour, Rung: forecast.Active, Levels: []float64{0.1, 0.5, 0.9}}
+				for range 48 {
+					f.Values = append(f.Values, 1000-breadth[0], 1000, 1000+breadth[1])
+				}
+				made := a.Adapt(f, h)
+				if made.Check() != nil {
+					t.Fatal(made.Check())
+				}
+				for s := range 24 {
+					actual := 1000 + 100*rng.NormFloat64()
+					h.Energy = append(h.Energy, actual)
+					if day >= 60 {
+						late.Add(made.Levels, made.Values[3*s:3*s+3], actual)
+					}
+				}
+			}
+			if c := late.Coverage(); c < 0.77 || c > 0.83 {
+				t.Errorf("after 60 days %.1f %% are covered, want 80", 100*c)
+			}
+		})
+	}
+}
+
+// TestAdapterLearnsFromWhatIsKnown: intervals that are missing teach nothing.
+func TestAdapterLearnsFromWhatIsKnown(t *testing.T) {
+	nan := []float64{}
+	for range 24 {
+		nan = append(nan, math.NaN())
+	}
+	var a forecast.Adapter
+	f := forecast.Forecast{Point: "p", Resolution: time.Hour, Rung: forecast.Active, Levels: []float64{0.1, 0.5, 0.9}}
+	for range 24 {
+		f.Values = append(f.Values, 90, 100, 110)
+	}
+	h := feature.History{Resolution: time.Hour, Energy: nan}
+	for day := range 10 {
+		f.Origin = meter.Millis(day) * 86_400_000
+		made := a.Adapt(f, h)
+		for i := range made.Values {
+			if made.Values[i] != f.Values[i] {
+				t.Fatalf("day %d: value %d became %g though nothing is known", day, i, made.Values[i])
+			}
+		}
+	}
+}
