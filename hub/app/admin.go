@@ -286,7 +286,7 @@ func (a *Admin) RollBack(ctx context.Context, resolution time.Duration, reason s
 
 func newEngine(b *base) *jobs.Engine {
 	t := b.o.Config.Training
-	return &jobs.Engine{Store: b.store, History: t.History, Threads: t.Threads, Rounds: t.Rounds, Version: b.o.Version}
+	return &jobs.Engine{Store: b.store, History: t.History, Threads: t.Threads, Rounds: t.Rounds, Version: b.o.Version, Log: b.o.Log.With("component", "training")}
 }
 
 func newTrainer(b *base, schedule *jobs.Schedule, done func(outcome string, took time.Duration)) (*jobs.Trainer, error) {

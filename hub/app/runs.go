@@ -13,6 +13,7 @@ import (
 	"fluxora.dev/hub/internal/mlflow"
 	"fluxora.dev/hub/internal/registry"
 	"fluxora.dev/hub/internal/store"
+	"fluxora.dev/hub/internal/tune"
 )
 
 // exportRetries is how often a request to MLflow is tried again before the whole export is, later.
@@ -210,4 +211,15 @@ func noModel(name string, err error) error {
 		return fmt.Errorf("no model has the id or alias %q: `fluxora-hub model list` shows them", name)
 	}
 	return err
+}
+
+// Trial is one set of values that a search tried, Study the search.
+type (
+	Trial = tune.Trial
+	Study = store.Study
+)
+
+// Tune searches for settings of a family and returns the search and its best trial. Trainings use them from then on.
+func (a *Admin) Tune(ctx context.Context, resolution time.Duration, family string, trials int, seed uint64, watch func(Trial)) (Study, Trial, error) {
+	return newEngine(a.b).Tune(ctx, jobs.Tuning{Org: a.b.org, Resolution: resolution, Family: family, Trials: trials, Seed: seed, Watch: watch})
 }

@@ -27,6 +27,7 @@ type cli struct {
 	Train    trainCmd    `cmd:"" help:"Train a model now and follow it to the decision."`
 	Backtest backtestCmd `cmd:"" help:"Measure the active model beside the baselines."`
 	Import   importCmd   `cmd:"" help:"Take in a table of interval energies (CSV or CSV.gz)."`
+	Tune     tuneCmd     `cmd:"" help:"Search for settings of a model family; goes on with a search that was interrupted."`
 	Work     workCmd     `cmd:"" help:"Work trainings on this machine for the hubs that share the database, until interrupted."`
 	Run      struct {
 		List    runListCmd    `cmd:"" help:"List trainings, newest first."`

@@ -54,6 +54,35 @@ func (workCmd) Run(i *invocation) error {
 	return i.admin(func(a *app.Admin) error { return a.Work(i.ctx) })
 }
 
+type tuneCmd struct {
+	Family     string        `default:"gbdt" help:"Family whose settings are searched."`
+	Trials     int           `default:"40" help:"Trials of the search, those of an interrupted call included."`
+	Seed       uint64        `default:"1" help:"Of a new search."`
+	Resolution time.Duration `help:"Resolution of the history; that of site.resolution without it."`
+}
+
+func (c tuneCmd) Run(i *invocation) error {
+	if c.Trials < 1 || c.Trials > 10_000 {
+		return fmt.Errorf("--trials %d: want 1 to 10000", c.Trials)
+	}
+	return i.admin(func(a *app.Admin) error {
+		study, best, err := a.Tune(i.ctx, resolutionOr(c.Resolution, i), c.Family, c.Trials, c.Seed, func(t app.Trial) {
+			if !i.json {
+				fmt.Fprintf(i.stdout, "trial %d %s after %d folds, pinball %.3f %% %s\n", t.Number, t.State, len(t.Folds), 100*t.Mean(), t.Reason)
+			}
+		})
+		if err != nil {
+			return err
+		}
+		return i.print(study, func(w io.Writer) {
+			fmt.Fprintf(w, "trial %d is best, pinball %.3f %% of the mean energy; trainings use its settings from now on:\n", best.Number, 100*best.Score)
+			for _, p := range study.Space {
+				fmt.Fprintf(w, "%s\t%s\n", p.Name, p.Describe(best.Values[p.Name]))
+			}
+		})
+	})
+}
+
 type rollBackCmd struct {
 	Resolution time.Duration `help:"Resolution of the model; that of site.resolution without it."`
 	Reason     string        `default:"rolled back by hand" help:"Kept with the model that is retired."`

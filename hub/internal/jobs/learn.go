@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/google/uuid"
@@ -24,6 +25,7 @@ type Engine struct {
 	Threads int           // 0: as many as processors
 	Rounds  int           // boosting rounds; 0: the default of package gbdt
 	Version string        // of this program, noted with each run
+	Log     *slog.Logger  // nil: none
 }
 
 // Learn implements Learner.
@@ -37,6 +39,9 @@ func (e *Engine) Learn(ctx context.Context, t Task) (Result, error) {
 		return res, fmt.Errorf("%w: there are no intervals of resolution %s", ErrNothing, t.Resolution)
 	}
 	params := train.Params{Threads: e.Threads, Checkpoint: t.Checkpoints}
+	if params, err = e.tuned(ctx, t.Org, t.Resolution, params); err != nil {
+		return res, err
+	}
 	if e.Rounds > 0 {
 		params.Trees = gbdt.Defaults()
 		params.Trees.Trees = e.Rounds

@@ -28,12 +28,12 @@ type Trial struct {
 
 // counts reports whether the search can learn from t.
 func (t Trial) counts() bool {
-	v := t.last()
+	v := t.Mean()
 	return (t.State == Done || t.State == Pruned) && v == v
 }
 
-// last returns the mean score over the folds that were scored, NaN without any.
-func (t Trial) last() float64 { return meanTo(t.Folds, len(t.Folds)) }
+// Mean returns the mean score over the folds that were scored, NaN without any.
+func (t Trial) Mean() float64 { return meanTo(t.Folds, len(t.Folds)) }
 
 func meanTo(folds []float64, n int) float64 {
 	if n == 0 || n > len(folds) {
@@ -89,7 +89,7 @@ func Prune(t Trial, others []Trial) bool {
 	if len(at)%2 == 0 {
 		median = (at[len(at)/2-1] + at[len(at)/2]) / 2
 	}
-	m := t.last()
+	m := t.Mean()
 	return m != m || m > median
 }
 
@@ -196,7 +196,7 @@ func carryOut(ctx context.Context, k Keeper, t Trial, o Options, score func(cont
 				t.State = Pruned
 			}
 		} else {
-			t.State, t.Score = Done, t.last()
+			t.State, t.Score = Done, t.Mean()
 		}
 		if err := k.Put(ctx, t); err != nil {
 			return t, fmt.Errorf("tune: %w", err)

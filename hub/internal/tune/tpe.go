@@ -30,7 +30,7 @@ func Next(s Space, trials []Trial, number int, seed uint64) Values {
 		}
 		return out
 	}
-	slices.SortStableFunc(ended, func(a, b Trial) int { return cmp.Or(cmp.Compare(a.last(), b.last()), cmp.Compare(a.Number, b.Number)) })
+	slices.SortStableFunc(ended, func(a, b Trial) int { return cmp.Or(cmp.Compare(a.Mean(), b.Mean()), cmp.Compare(a.Number, b.Number)) })
 	good := min(mostGood, int(math.Ceil(goodShare*float64(len(ended)))))
 	for _, p := range s {
 		in, rest := newDensity(p, ended[:good]), newDensity(p, ended[good:])
