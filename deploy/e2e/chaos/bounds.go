@@ -17,7 +17,7 @@ import (
 const (
 	agentMemory    = 160 << 20 // resident, while a backlog drains
 	hubMemory      = 512 << 20 // resident, Postgres aside
-	moreGoroutines = 25        // than in round 0, when all was quiet
+	moreGoroutines = 8         // than in round 0, when all was quiet
 )
 
 // goroutines is how many each program had in the beginning.

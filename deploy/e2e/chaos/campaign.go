@@ -20,15 +20,16 @@ import (
 
 // Options say what campaign to run.
 type Options struct {
-	Seed   uint64
-	Rounds int
-	Bin    string        // directory of the programs
-	Dir    string        // of all data; empty for a temporary one, which is deleted when all went well
-	Only   []string      // kinds of faults whose names hold one of these; empty for all
-	Quick  bool          // leave out the kinds that take a minute each
-	Faults int           // most faults a round; default 4
-	Load   time.Duration // how long the meters publish in a round; default 6 s
-	Out    io.Writer
+	Seed    uint64
+	Rounds  int
+	Bin     string        // directory of the programs
+	Dir     string        // of all data; empty for a temporary one, which is deleted when all went well
+	Only    []string      // kinds of faults whose names hold one of these; empty for all
+	Quick   bool          // leave out the kinds that take a minute each
+	Faults  int           // most faults a round; default 4
+	Load    time.Duration // how long the meters publish in a round; default 6 s
+	Out     io.Writer
+	Verbose bool // also say of every round what happened in it
 	// DropCaches also empties the page cache of the whole machine, which stalls everything else on it for a while.
 	DropCaches bool
 }
@@ -86,13 +87,15 @@ type campaign struct {
 		damaged bool
 		cramped bool
 		cut     bool  // the power
-		evicted int64 // when it began
+		evicted int64 // and thinned, when it began
+		spared  int64 // readings that a damaged file had and the hub has
+		over    int64 // of what the agent counts as evicted, what the hub has all the same
 	}
 	peak struct{ agent, hub, disk int64 }
 	// What the agent named when it was last asked, and how many epochs its store has had.
 	spans     []span
-	gone      uint64
 	epochs    int64
+	gone      gone
 	forgotten int64         // sequences passed over that only the hub still knows of
 	settled   time.Duration // how long it took from the healing on
 	quiet     string        // how many goroutines and how much memory there were at the end of the round
@@ -184,6 +187,9 @@ func (c *campaign) rounds(ctx context.Context) error {
 		c.summary.Longest = max(c.summary.Longest, time.Since(began))
 		fmt.Fprintf(c.o.Out, "round %d: %s: %d readings in all, %s, settled in %s; %s\n",
 			n, c.log.kinds(), c.summary.Acknowledged, time.Since(began).Round(100*time.Millisecond), c.settled.Round(100*time.Millisecond), c.quiet)
+		if c.o.Verbose {
+			fmt.Fprint(c.o.Out, c.log.String())
+		}
 	}
 	c.fresh.damaged, c.fresh.cramped, c.fresh.cut = false, false, false
 	f, err := c.check(ctx, time.Now(), nil)
@@ -228,11 +234,12 @@ func (c *campaign) round(ctx context.Context, n int, plan []strike) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, 10*time.Minute, errors.New("the round took more than ten minutes"))
 	defer cancel()
 	w := c.world
+	c.fresh.over, c.fresh.spared = 0, 0
 	c.log.begin()
 	w.meters.beginRound()
 	began, damaged, cramped, cuts := time.Now(), w.damaged.Load(), w.cramped.Load(), w.cuts.Load()
 	if books, err := w.agent.Books(ctx); err == nil {
-		c.fresh.evicted = books.Evicted
+		c.fresh.evicted = books.Received - books.Delivered - books.Pending
 	} else {
 		return err
 	}

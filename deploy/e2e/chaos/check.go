@@ -43,7 +43,7 @@ func (c *campaign) check(ctx context.Context, began time.Time, since map[series]
 // missing than the agent names.
 func (c *campaign) checkReadings(ctx context.Context, f *findings, _ time.Time, since map[series]int64) error {
 	var gone []func() // what to believe once the agent has named what it lost
-	destroyed := c.world.takeDestroyed()
+	destroyed, evicted := c.world.takeDestroyed(), make(map[account]int)
 	for s, want := range c.truth {
 		from := meter.Millis(0)
 		if since != nil {
@@ -77,6 +77,12 @@ func (c *campaign) checkReadings(ctx context.Context, f *findings, _ time.Time, 
 				gone = append(gone, func() { c.truth.amend(s, at, held) })
 				continue
 			}
+			if missing > 0 && c.fresh.cramped && len(held) > 0 == ok { // the agent may have had no room for it
+				f.named += missing
+				evicted[accountOf(s, at)] += missing
+				gone = append(gone, func() { c.truth.amend(s, at, held) })
+				continue
+			}
 			switch {
 			case !ok:
 				f.lost++
@@ -102,16 +108,22 @@ func (c *campaign) checkReadings(ctx context.Context, f *findings, _ time.Time, 
 			c.world.agentBlind[s] = newest.Floor(24 * time.Hour).Add(24 * time.Hour)
 		}
 	}
+	c.fresh.spared = int64(len(destroyed) - f.named)
 	if f.named == 0 {
 		return nil
+	}
+	if len(evicted) > 0 && !c.fresh.damaged {
+		if err := c.checkEvicted(ctx, f, evicted); err != nil {
+			return err
+		}
 	}
 	books, err := c.world.agent.Books(ctx)
 	if err != nil {
 		return err
 	}
-	if most := books.Evicted - c.fresh.evicted; int64(f.named) > most {
+	if most := books.Received - books.Delivered - books.Pending - c.fresh.evicted; int64(f.named) > most {
 		f.lost += f.named
-		f.problem("%d acknowledged readings went with a damaged file, but the agent names only %d: %+v", f.named, most, books)
+		f.problem("%d acknowledged readings are gone, but the agent names only %d: %+v", f.named, most, books)
 		return nil
 	}
 	for _, amend := range gone {
@@ -138,9 +150,13 @@ func (c *campaign) checkBooks(ctx context.Context, f *findings, _ time.Time, _ m
 	if err != nil {
 		return err
 	}
-	if here.Received != here.Delivered+here.Evicted+here.Pending {
+	var b struct{ Received, Delivered, Quarantined, Evicted, Thinned, Pending, Unbalanced int64 }
+	if err := c.world.agent.API.Get(ctx, "/v1/ledger/balance", &b); err != nil {
+		return err
+	}
+	if b.Received != b.Delivered+b.Quarantined+b.Evicted+b.Thinned+b.Pending || b.Unbalanced != 0 {
 		f.unbalanced++
-		f.problem("the agent's books do not balance: %+v", here)
+		f.problem("the agent's books do not balance: %+v, by its sequences %+v", b, here)
 	}
 	there, err := c.world.atHub(ctx)
 	if err != nil {
@@ -243,15 +259,16 @@ func (w *world) hubIntervals(ctx context.Context, s series) ([]interval.Interval
 
 // checkForecasts proves invariant 6.
 func (c *campaign) checkForecasts(ctx context.Context, f *findings, began time.Time, _ map[series]int64) error {
+	var made []series
 	for _, d := range c.devices {
 		s := d.series
 		if !c.truth.has(s) {
 			continue // it has a new name and has said nothing under it yet
 		}
-		var made struct {
+		var forecast struct {
 			Issued time.Time `json:"issued"`
 		}
-		if err := c.world.agent.API.Post(ctx, "/v1/points/"+s.Point+"/forecast", &made); err != nil {
+		if err := c.world.agent.API.Post(ctx, "/v1/points/"+s.Point+"/forecast", &forecast); err != nil {
 			// Where a fault destroyed all that the agent knew of a point, there is honestly nothing to forecast from.
 			if is, e := c.world.agentIntervals(ctx, s); e == nil && len(is) == 0 && c.world.damaged.Load() > 0 {
 				continue
@@ -259,9 +276,12 @@ func (c *campaign) checkForecasts(ctx context.Context, f *findings, began time.T
 			f.problem("the agent makes no forecast of %s: %v", s.Point, err)
 			continue
 		}
-		if made.Issued.Before(began.Truncate(time.Second)) {
-			f.problem("the agent's forecast of %s is of %s, before the round began", s.Point, made.Issued)
+		if forecast.Issued.Before(began.Truncate(time.Second)) {
+			f.problem("the agent's forecast of %s is of %s, before the round began", s.Point, forecast.Issued)
 		}
+		made = append(made, s)
+	}
+	for _, s := range made { // the agent reports them together, every few seconds
 		if err := c.forecastAtHub(ctx, s, began); err != nil {
 			f.problem("forecast of %s: %v", s.Point, err)
 		}

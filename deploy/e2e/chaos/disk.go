@@ -7,7 +7,9 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
+	"time"
 
 	"fluxora.dev/deploy/e2e/frail"
 )
@@ -23,6 +25,9 @@ func (w *world) diskFaults(cannot map[string]string) (can []fault) {
 		can = append(can,
 			fault{"full disk", 3, []victim{diskVictim}, func(_ context.Context, w *world, rng *rand.Rand, hold func()) error {
 				return w.fillDisk(rng, hold)
+			}},
+			fault{fullInOutage, 1, []victim{hubNetwork, diskVictim}, func(ctx context.Context, w *world, rng *rand.Rand, hold func()) error {
+				return w.fillInOutage(ctx, rng)
 			}},
 			fault{"full disk and kill agent", 2, []victim{agentVictim, diskVictim}, func(ctx context.Context, w *world, rng *rand.Rand, hold func()) error {
 				var err error
@@ -110,6 +115,19 @@ func (w *world) cutPower(ctx context.Context, rng *rand.Rand, hold func()) error
 	w.note(what)
 	hold()
 	return w.agent.Start(ctx)
+}
+
+// fillInOutage leaves the agent's file system no room while it cannot deliver, until it had to give readings up, or for 20 seconds.
+func (w *world) fillInOutage(ctx context.Context, rng *rand.Rand) error {
+	w.toHub.set(mode{cut: true})
+	defer w.toHub.set(mode{})
+	return w.fillDisk(rng, func() {
+		for until := time.Now().Add(20 * time.Second); time.Now().Before(until) && ctx.Err() == nil; pause(ctx, 500*time.Millisecond) {
+			if spans, _, err := w.named(ctx); err == nil && slices.ContainsFunc(spans, func(s span) bool { return s.Why == "evicted" && time.Since(s.At) < 20*time.Second }) {
+				return
+			}
+		}
+	})
 }
 
 // fillDisk leaves the agent's file system no room, or a few pages, and frees it afterwards.

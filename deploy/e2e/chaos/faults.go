@@ -23,11 +23,12 @@ type fault struct {
 
 // Kinds that take a minute each.
 const (
-	longOutage  = "long outage of the network to hub"
-	clonedAgent = "cloned agent"
+	longOutage   = "long outage of the network to hub"
+	clonedAgent  = "cloned agent"
+	fullInOutage = "full disk in an outage"
 )
 
-var slow = []string{longOutage, clonedAgent}
+var slow = []string{longOutage, clonedAgent, fullInOutage}
 
 // faults lists every kind that can be done here, and why others cannot.
 func (w *world) faults() (can []fault, cannot map[string]string) {

@@ -18,6 +18,7 @@ type span struct {
 	Why        string
 	First, End uint64
 	From, To   time.Time
+	At         time.Time // when it happened, by the agent's clock
 }
 
 func (s span) String() string {
@@ -30,22 +31,65 @@ const (
 	thinned = "thinned" // a part of the readings, whose energy is in the others
 )
 
-// account is what the agent counts as gone.
-type account struct{ Evicted, Thinned uint64 }
+// account is a register of a point on a day, in UTC.
+type account struct{ Point, Register, Day string }
 
-// named returns what the agent names as gone, and how much of it it counts.
-func (w *world) named(ctx context.Context) (spans []span, sum account, err error) {
+func accountOf(s series, at meter.Millis) account {
+	return account{s.Point, string(s.Register), at.Time().Format(time.DateOnly)}
+}
+
+// gone is what the agent counts as gone, by account, and how much of it was thinned.
+type gone struct {
+	readings map[account]int
+	thinned  int64
+}
+
+// named returns what the agent names as gone, and how it counts it.
+func (w *world) named(ctx context.Context) (spans []span, sum gone, err error) {
 	var l struct {
-		Accounts []account
-		Lost     []span
+		Accounts []struct {
+			account
+			Evicted, Thinned int
+		}
+		Lost []span
 	}
 	if err := w.agent.API.Get(ctx, "/v1/ledger", &l); err != nil {
 		return nil, sum, fmt.Errorf("ask the agent for its ledger: %w", err)
 	}
+	sum.readings = make(map[account]int)
 	for _, a := range l.Accounts {
-		sum.Evicted, sum.Thinned = sum.Evicted+a.Evicted, sum.Thinned+a.Thinned
+		if n := a.Evicted + a.Thinned; n > 0 {
+			sum.readings[a.account] += n
+			sum.thinned += int64(a.Thinned)
+		}
 	}
 	return l.Lost, sum, nil
+}
+
+// checkEvicted compares, account by account, what an agent without room has lately counted as gone with what is missing at the hub.
+// It may count too much by what was on its way when it was evicted, and reached the hub without the agent hearing of it:
+// checkNames has that from the sequences.
+func (c *campaign) checkEvicted(ctx context.Context, f *findings, missing map[account]int) error {
+	_, now, err := c.world.named(ctx)
+	if err != nil {
+		return err
+	}
+	c.fresh.over = 0
+	for k, n := range now.readings {
+		n -= c.gone.readings[k]
+		if n < missing[k] {
+			f.lost += missing[k] - n
+			f.problem("of %+v the agent counts %d readings as gone: %d are missing at the hub", k, n, missing[k])
+		}
+		c.fresh.over += int64(n - missing[k])
+	}
+	for k, n := range missing {
+		if now.readings[k] == 0 {
+			f.lost += n
+			f.problem("of %+v %d acknowledged readings are missing at the hub, and the agent counts none as gone", k, n)
+		}
+	}
+	return nil
 }
 
 // epoch is what the hub has committed of an epoch of the agent: ranges of sequences, those among them that the agent said it
@@ -65,9 +109,9 @@ func (w *world) committed(ctx context.Context) (epoch, error) {
 }
 
 // checkNames proves the other half of invariant 4: the hub has every sequence that the agent gave out, but for exactly those that the
-// agent names; and nothing is named in a round without a fault that destroys readings.
+// agent names; and nothing is named in a round without a fault that takes readings away.
 func (c *campaign) checkNames(ctx context.Context, f *findings, _ time.Time, _ map[series]int64) error {
-	spans, readings, err := c.world.named(ctx)
+	spans, sum, err := c.world.named(ctx)
 	if err != nil {
 		return err
 	}
@@ -86,23 +130,28 @@ func (c *campaign) checkNames(ctx context.Context, f *findings, _ time.Time, _ m
 			continue
 		}
 		c.log.note("the agent names " + s.String())
-		if s.Why != skipped && !c.fresh.damaged {
-			f.problem("the agent names %s, but nothing was done that destroys readings", s)
+		if s.Why != skipped && !c.fresh.damaged && !c.fresh.cramped {
+			f.problem("the agent names %s, but nothing was done that takes readings away", s)
 		}
 	}
-	c.spans = spans
+	c.spans, c.gone = spans, sum
 	if at.Ranges > 1 || at.First > 1 {
 		f.unbalanced++
 		f.problem("the hub lacks sequences that the agent does not name: it has %d ranges from %d to %d", at.Ranges, at.First, at.End)
 	}
-	named := int64(readings.Thinned)
+	named := sum.thinned
 	for _, s := range spans {
 		if s.Why != thinned {
 			named += int64(s.End - s.First)
 		}
 	}
 	switch forgotten := at.Refused - named; {
-	case forgotten == c.forgotten:
+	case forgotten == c.forgotten-c.fresh.over, c.fresh.damaged && forgotten < c.forgotten && c.forgotten-forgotten <= c.fresh.spared:
+		// What was on its way when it went is named, though it reached the hub.
+		if forgotten != c.forgotten {
+			c.log.note(fmt.Sprintf("the agent names %d sequences that the hub has", c.forgotten-forgotten))
+		}
+		c.forgotten = forgotten
 	case forgotten > c.forgotten && c.fresh.cut:
 		// What it had passed over and told the hub of was not on its disk yet when the power went. No reading had those sequences.
 		c.log.note(fmt.Sprintf("the agent no longer names %d sequences that it told the hub of", forgotten-c.forgotten))

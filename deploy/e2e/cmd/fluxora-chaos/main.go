@@ -21,6 +21,7 @@ type flags struct {
 	Faults     int           `help:"Most faults a round." default:"4"`
 	Load       time.Duration `help:"How long the meters publish in a round." default:"6s"`
 	Only       []string      `help:"Kinds of faults to do, by part of their name." placeholder:"KIND"`
+	Verbose    bool          `help:"Say of every round what happened in it." short:"v"`
 	DropCaches bool          `help:"Also empty the page cache of the whole machine, which stalls all else on it for a while."`
 	Dir        string        `help:"Directory of all data. By default a temporary one, which is kept only when a promise was broken."`
 }
@@ -45,7 +46,7 @@ func run(f flags) error {
 		f.Seed = chaos.Seed()
 	}
 	s, err := chaos.Run(ctx, chaos.Options{
-		Seed: f.Seed, Rounds: f.Rounds, Faults: f.Faults, Load: f.Load, Only: f.Only, Dir: f.Dir, DropCaches: f.DropCaches, Bin: filepath.Dir(self), Out: os.Stdout,
+		Seed: f.Seed, Rounds: f.Rounds, Faults: f.Faults, Load: f.Load, Only: f.Only, Dir: f.Dir, DropCaches: f.DropCaches, Verbose: f.Verbose, Bin: filepath.Dir(self), Out: os.Stdout,
 	})
 	fmt.Printf("%sseed %d: messages %d, duplicates at the hub %d, corrections %d, destroyed with files and named %d\n", s.Table(), f.Seed, s.Messages, s.Duplicates, s.Corrections, s.Named)
 	fmt.Printf("highest: agent %d MB of memory and %d KB of disk, hub %d MB of memory; longest: round %s, settling %s, stop of the agent %s; all in all %s\n",
