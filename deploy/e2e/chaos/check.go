@@ -121,7 +121,8 @@ func (c *campaign) checkReadings(ctx context.Context, f *findings, _ time.Time, 
 	if err != nil {
 		return err
 	}
-	if most := books.Received - books.Delivered - books.Pending - c.fresh.evicted; int64(f.named) > most {
+	most := books.Received - books.Delivered - books.Pending - c.fresh.evicted
+	if most += c.world.passedOver(ctx, c.spans); int64(f.named) > most {
 		f.lost += f.named
 		f.problem("%d acknowledged readings are gone, but the agent names only %d: %+v", f.named, most, books)
 		return nil

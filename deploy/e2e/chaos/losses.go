@@ -66,6 +66,21 @@ func (w *world) named(ctx context.Context) (spans []span, sum gone, err error) {
 	return l.Lost, sum, nil
 }
 
+// passedOver returns how many sequences the agent has named as passed over since: after damage it may not know whether there were
+// readings among them.
+func (w *world) passedOver(ctx context.Context, since []span) (n int64) {
+	spans, _, err := w.named(ctx)
+	if err != nil {
+		return 0
+	}
+	for _, s := range spans {
+		if s.Why == skipped && !slices.Contains(since, s) {
+			n += int64(s.End - s.First)
+		}
+	}
+	return n
+}
+
 // checkEvicted compares, account by account, what an agent without room has lately counted as gone with what is missing at the hub.
 // It may count too much by what was on its way when it was evicted, and reached the hub without the agent hearing of it:
 // checkNames has that from the sequences.
