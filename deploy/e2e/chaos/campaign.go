@@ -85,6 +85,7 @@ type campaign struct {
 	base    goroutines
 	fresh   struct { // of the present round
 		damaged bool
+		forgot  bool // and among the damaged files was state.db
 		cramped bool
 		cut     bool  // the power
 		evicted int64 // and thinned, when it began
@@ -191,7 +192,7 @@ func (c *campaign) rounds(ctx context.Context) error {
 			fmt.Fprint(c.o.Out, c.log.String())
 		}
 	}
-	c.fresh.damaged, c.fresh.cramped, c.fresh.cut = false, false, false
+	c.fresh.damaged, c.fresh.forgot, c.fresh.cramped, c.fresh.cut = false, false, false, false
 	f, err := c.check(ctx, time.Now(), nil)
 	if err == nil {
 		err = c.conclude(f)
@@ -237,7 +238,7 @@ func (c *campaign) round(ctx context.Context, n int, plan []strike) error {
 	c.fresh.over, c.fresh.spared = 0, 0
 	c.log.begin()
 	w.meters.beginRound()
-	began, damaged, cramped, cuts := time.Now(), w.damaged.Load(), w.cramped.Load(), w.cuts.Load()
+	began, damaged, forgot, cramped, cuts := time.Now(), w.damaged.Load(), w.forgot.Load(), w.cramped.Load(), w.cuts.Load()
 	if books, err := w.agent.Books(ctx); err == nil {
 		c.fresh.evicted = books.Received - books.Delivered - books.Pending
 	} else {
@@ -267,6 +268,7 @@ func (c *campaign) round(ctx context.Context, n int, plan []strike) error {
 	c.settled = time.Since(healed)
 	c.summary.LongestSettling = max(c.summary.LongestSettling, c.settled)
 	c.log.note("settled")
+	c.fresh.forgot = w.forgot.Load() > forgot
 	c.fresh.damaged, c.fresh.cramped, c.fresh.cut = w.damaged.Load() > damaged, w.cramped.Load() > cramped, w.cuts.Load() > cuts
 	f, err := c.check(ctx, began, w.meters.earliest())
 	if err != nil {

@@ -33,6 +33,9 @@ func damage(ctx context.Context, w *world, rng *rand.Rand, hold func()) error {
 		return err
 	}
 	w.damaged.Add(1)
+	if strings.HasSuffix(what, " state.db") {
+		w.forgot.Add(1)
+	}
 	w.note(what)
 	if err := w.agent.Start(ctx); err != nil {
 		return err

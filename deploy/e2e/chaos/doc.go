@@ -32,7 +32,10 @@
 //  4. Acknowledged readings may be missing only where a fault destroyed the agent's own files (damage.go): each was in the store
 //     before the fault and is not there after it (an agent without a network, started from a copy of the dead one's data, tells).
 //     They are counted as "named", not as lost, and from then on the truth is without them. In sequences it is exact: the hub
-//     has every one that the agent gave out, but for those that the agent names; and it names none without such a fault.
+//     has every one that the agent gave out, but for those that the agent names; and it names none without such a fault. Three
+//     things are told apart (losses.go): what was on its way when it was evicted or damaged, and reached the hub, is named all
+//     the same; what was passed over and told to the hub may be forgotten with the power; and without state.db everything is named that is in
+//     no segment. Where the disk was full, each account's evicted readings are those missing at the hub.
 //  5. Intervals at the agent and at the hub are those of a fold from scratch over the truth.
 //  6. Forecasts went on: every point has one that was issued after the round began, at the agent and at the hub.
 //     Only where a fault destroyed everything the agent knew of a point may it say that there is no history.

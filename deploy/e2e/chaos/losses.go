@@ -167,6 +167,10 @@ func (c *campaign) checkNames(ctx context.Context, f *findings, _ time.Time, _ m
 			c.log.note(fmt.Sprintf("the agent names %d sequences that the hub has", c.forgotten-forgotten))
 		}
 		c.forgotten = forgotten
+	case c.fresh.forgot:
+		// Without state.db, which says what was delivered and what was passed over, all that is in no segment is named.
+		c.log.note(fmt.Sprintf("the agent names %d sequences more than it told the hub of", -forgotten))
+		c.forgotten = forgotten
 	case forgotten > c.forgotten && c.fresh.cut:
 		// What it had passed over and told the hub of was not on its disk yet when the power went. No reading had those sequences.
 		c.log.note(fmt.Sprintf("the agent no longer names %d sequences that it told the hub of", forgotten-c.forgotten))

@@ -56,9 +56,9 @@ type world struct {
 
 	// A victim is harmed by one fault at a time.
 	victims map[victim]*sync.Mutex
-	// damaged is how often a fault damaged the agent's files, cramped how often one left its disk no room, clones how many second
+	// damaged is how often a fault damaged the agent's files, forgot how often the one with what it knows beside readings, cramped how often one left its disk no room, clones how many second
 	// agents there were, cuts how often its power went.
-	damaged, cramped, clones, cuts atomic.Int64
+	damaged, forgot, cramped, clones, cuts atomic.Int64
 	// agentBlind is up to when the agent's own log may have holes after a damage, or since it dropped for room what the hub has:
 	// what is corrected there later cannot change its intervals, so they are not compared.
 	agentBlind map[series]meter.Millis
