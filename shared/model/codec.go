@@ -24,6 +24,7 @@ const (
 	maxSets    = 1<<16 - 1
 	maxColumns = 16
 	maxReads   = 1024
+	maxForest  = 2000 // trees that keep samples
 
 	formatVersion = 1
 	headerSize    = 16

@@ -23,7 +23,7 @@
 //
 // Body:
 //
-//	2+k     family: "gbdt", "seasonal", "linear" or "lstm"
+//	2+k     family: "gbdt", "seasonal", "linear", "forest" or "lstm"
 //	4+k     feature spec in text form (package feature)
 //	32      SHA-256 of that text
 //	1+8L    count L of levels (1–99), each a float64, ascending in (0,1)
@@ -105,6 +105,18 @@
 //	192     group of each hour, by day (8) and hour (24)
 //	8·…     weights, float64, by band, group and input
 //	8·…     corrections, float64, by band, day (8) and slot
+//
+// Family forest: value(level) = anchor(row) + quantile of the samples in the row's leaves + max(width, least width) ·
+// z(band, level), put in ascending order; the width is the distance between the outermost quantiles. The quantile at a level
+// is that of rank level · count − 1/2 from 0, interpolated.
+//
+//	bands, whose quantiles need not ascend
+//	anchor
+//	8       least width, float64
+//	2+8k    count of grid values (1–256), each float64, ascending
+//	2       count of trees (1–2000), each
+//	  2       count of nodes, each 8 bytes as in gbdt, but that a leaf has its number in place of the left child, and value 0
+//	  8·…     by leaf number: 8 samples, each a byte, the number of a grid value, ascending
 //
 // Family lstm: value(level) = anchor(row) + max(spread(row), least spread) · fan(level); the fan is the network's output
 // for the middle level plus z, and, away from it, each level's squareplus(output) times the difference of z further

@@ -5,6 +5,7 @@ const (
 	FamilyGBDT      = "gbdt"      // gradient-boosted trees on an anchor, with calibrated spread
 	FamilyQuantiles = "quantiles" // boosted trees that learn each level themselves, on an anchor
 	FamilySeasonal  = "seasonal"  // a mean of the same hour in earlier weeks, with calibrated quantiles
+	FamilyForest    = "forest"    // a random forest on an anchor that predicts distributions
 	FamilyLinear    = "linear"    // a line through lags, calendar and weather, with calibrated spread
 	FamilyLSTM      = "lstm"      // an encoder of the past and a decoder of each step, on an anchor
 	FamilyBoosted   = "boosted"   // trees on what a line leaves
@@ -21,6 +22,6 @@ type encoder interface{ encode(w *writer) }
 func decoders() map[string]decoder {
 	return map[string]decoder{
 		FamilyGBDT: decodeGBDT, FamilyQuantiles: decodeQuantiles, FamilySeasonal: decodeSeasonal, FamilyLinear: decodeLinear, FamilyLSTM: decodeLSTM,
-		FamilyBoosted: decodeBoosted, FamilyEnsemble: decodeMixture,
+		FamilyBoosted: decodeBoosted, FamilyEnsemble: decodeMixture, FamilyForest: decodeForest,
 	}
 }

@@ -21,6 +21,7 @@ import (
 	"slices"
 	"time"
 
+	"fluxora.dev/hub/internal/train/forest"
 	"fluxora.dev/hub/internal/train/gbdt"
 	"fluxora.dev/hub/internal/train/lstm"
 	"fluxora.dev/shared/feature"
@@ -79,6 +80,7 @@ type Params struct {
 	Trees   gbdt.Params     // Trees()
 	Boosted gbdt.Params     // of the trees of family boosted
 	Linear  LinearParams    // chosen on the held-out rows
+	Forest  forest.Params   // Forest()
 	LSTM    lstm.Params     // lstm.Defaults()
 
 	Checkpoint Checkpoint     `json:"-"` // where a long fit keeps its state; nil: nowhere
@@ -114,6 +116,10 @@ func (p Params) withDefaults() Params {
 	if p.Threads == 0 {
 		p.Threads = runtime.GOMAXPROCS(0)
 	}
+	if p.Forest == (forest.Params{}) {
+		p.Forest = Forest()
+	}
+	p.Forest.Seed, p.Forest.Threads = p.Seed, p.Threads
 	if p.Trees == (gbdt.Params{}) {
 		p.Trees = Trees()
 	}
@@ -183,7 +189,8 @@ type fitter func(ctx context.Context, t *table, p Params, tell Progress, r *Repo
 func fitters() map[string]fitter {
 	return map[string]fitter{
 		model.FamilyGBDT: fitGBDT, model.FamilySeasonal: fitSeasonal, model.FamilyLinear: fitLinear, model.FamilyBoosted: fitBoosted,
-		model.FamilyLSTM: fitLSTM,
+		model.FamilyForest: fitForest,
+		model.FamilyLSTM:   fitLSTM,
 	}
 }
 
