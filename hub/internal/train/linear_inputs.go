@@ -18,10 +18,10 @@ const leastAbsent = 0.005
 var bends = []float64{0.1, 0.3, 0.5, 0.7, 0.9}
 
 // energies begin the names of features that are energies: they enter less the row's base.
-var energies = []string{"day ", "week ", "days mean", "days min", "days max", "weeks mean", "weeks min", "weeks max", "window mean", "window min", "window max"}
+var energies = []string{"day ", "week ", "days mean", "days min", "days max", "weeks mean", "weeks min", "weeks max", "similar mean", "similar min", "similar max", "window mean", "window min", "window max"}
 
 // named are features that no line can weigh: numbers that name something. The calendar reads some of them.
-var named = []string{"hour", "quarter", "clock", "weekday", "yearday"}
+var named = []string{"hour", "quarter", "clock", "weekday", "yearday", "kind", "step"}
 
 // calendarOf returns the calendar that a spec's rows hold.
 func calendarOf(spec feature.Spec, resolution time.Duration) model.Calendar {
