@@ -73,7 +73,7 @@ func BacktestRecorded(ctx context.Context, o RecordedBacktest) (RecordedReport, 
 			o.Tell("not named in " + o.Meters + ": " + strings.Join(notes.Unnamed, ", "))
 		}
 		if notes.Weather > 0 {
-			o.Tell(fmt.Sprintf("%d meters have weather as observed: it stands in for forecasts, and is better than any", notes.Weather))
+			o.Tell(fmt.Sprintf("%d meters have weather as observed: it stands in for forecasts, and is better than any; %d values that cannot be are missing", notes.Weather, notes.Implausible))
 		}
 	}
 	_, end := d.Range()

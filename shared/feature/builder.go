@@ -26,6 +26,7 @@ type Builder struct {
 	known         int // known intervals within ScaleWindow
 	scale         float64
 	fixed         []float32         // what depends on the origin alone, by column
+	perDegree     []float64         // Wh an interval and °C, of the features that are responses
 	holidays      *holiday.Calendar // of the site's country; nil: not known
 	sky           sky
 	sorted        []float64            // scratch for quantiles
@@ -37,7 +38,7 @@ type Builder struct {
 
 // NewBuilder returns a builder for the features of spec. Reset must be called before Row.
 func NewBuilder(spec Spec) *Builder {
-	b := &Builder{spec: spec, fixed: make([]float32, spec.Len())}
+	b := &Builder{spec: spec, fixed: make([]float32, spec.Len()), perDegree: make([]float64, spec.Len())}
 	for _, o := range spec.ops {
 		switch o.kind {
 		case dayLag, dayStat:
@@ -46,7 +47,7 @@ func NewBuilder(spec Spec) *Builder {
 			b.maxDay = max(b.maxDay, 1)
 		case dayDrift:
 			b.maxDay = max(b.maxDay, o.k)
-		case weekLag, weekStat, weekDrift:
+		case weekLag, weekStat, weekDrift, shift:
 			b.maxWk = max(b.maxWk, o.k)
 		}
 	}
@@ -82,6 +83,9 @@ func (b *Builder) Reset(h History, origin meter.Millis) error {
 		b.scale = max(m, 1) // a point that stands still is measured in watt-hours
 	}
 	for c := range b.spec.ops {
+		if o := &b.spec.ops[c]; o.kind == response {
+			b.perDegree[c] = b.responseOf(o.k)
+		}
 		b.fixed[c] = b.ofOrigin(&b.spec.ops[c])
 	}
 	return nil

@@ -1,6 +1,7 @@
 package feature
 
-// Default returns the spec for horizons of a day or two at any resolution. It names no day of the year: in histories of a
+// Default returns the spec for horizons of a day or two at any resolution, also for points of which neither country nor
+// weather is known. It names no day of the year: in histories of a
 // year or less each day occurs once, and trees would learn dates by heart.
 func Default() Spec {
 	s, err := ParseSpec(defaultText)
@@ -34,6 +35,8 @@ days min 7
 days max 7
 weeks mean 4
 weeks std 4
+similar mean 4
+shift 4
 window mean 1h
 window mean 3h
 window mean 24h
@@ -62,4 +65,23 @@ hour
 quarter
 weekday
 weekend
+kind
+holiday
+holiday before
+holiday after
+holiday day 1
+holiday week 1
+holidays near 3
+bridge
+vacation
+vacation day 1
+vacation week 1
+temperature
+temperature mean 24h
+temperature mean 72h
+warmer days 7
+warmer weeks 4
+response 4
+radiation
+radiation mean 3h
 `

@@ -4,18 +4,13 @@
 // so one history gives the same bits everywhere. It must not know any model, any database or any clock.
 //
 // Invariants, each kept by a test:
-//
 //   - No look-ahead. A row for an origin reads only intervals that end at or before the origin.
-//
 //   - Bounded reach. A row reads nothing older than Spec.Reach before the origin, so an agent that keeps that much
 //     computes the same bits as a hub that keeps everything.
-//
 //   - Same bits. Only additions, divisions, square roots and unfused products are used, in a fixed order, and a missing
 //     value is always the one canonical NaN, so amd64, arm64, 32-bit arm and mipsle agree to the last bit.
-//
 //   - Scale-free. Every energy is divided by Builder.Scale, the point's mean over the last 28 days, so that one model
 //     serves a kiosk and a school, and a point it has never seen.
-//
 //   - Weather as it was known. Observed weather is read only of hours that have ended at the origin; what comes later is
 //     read from a forecast that was issued by then (Weather).
 //
@@ -36,6 +31,7 @@
 //	days STAT K          over day 1 … day K
 //	weeks STAT K         over week 1 … week K
 //	similar STAT K       over the K last days, of 28, of the target's kind (see kind), at the same clock time
+//	shift K              mean of the K last days of the target's kind minus weeks mean K: how a holiday differs from such weekdays
 //	window STAT LENGTH   over the LENGTH before the origin
 //	level SHORT LONG     mean over SHORT minus mean over LONG before the origin
 //	drift day K          day K minus the mean of the same clock time one, two and three weeks before it
@@ -77,5 +73,7 @@
 //	warm BASE [LENGTH]   the same above BASE °C
 //	warmer days K        temperature of the target minus its mean at day 1 … day K, in °C
 //	warmer weeks K       the same of weeks
+//	response K           energy that the temperature of the target calls for beyond that of weeks 1 to 4: warmer weeks 4 times the
+//	                     Wh a °C by which the point's days changed against the week before, over the K weeks before the origin
 //	forecast-age         hours from the issue of the forecast that the target's temperature is from to the origin, 0 if observed
 package feature

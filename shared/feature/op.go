@@ -29,6 +29,7 @@ const (
 	dayDrift
 	weekDrift
 	similar
+	shift
 
 	// The energy before the origin, the same for all its targets.
 	window
@@ -70,6 +71,7 @@ const (
 	weatherWeek
 	warmerDays
 	warmerWeeks
+	response
 	forecastAge
 )
 
@@ -86,6 +88,9 @@ const (
 )
 
 var statNames = [...]string{"mean", "std", "min", "max", "slope"}
+
+// responseWeeks is how many weeks a response compares the temperature of the target with.
+const responseWeeks = 4
 
 const day = 24 * time.Hour
 
@@ -107,8 +112,12 @@ func (o op) reach() time.Duration {
 		return time.Duration(o.k)*7*day + driftBack
 	case windowDrift, windowStray:
 		return o.a + driftBack
+	case response:
+		return time.Duration(o.k+1) * 7 * day
 	case similar:
 		return similarBack * day
+	case shift:
+		return max(similarBack, 7*time.Duration(o.k)) * day
 	case past:
 		return time.Duration(o.k) * time.Hour
 	case size:

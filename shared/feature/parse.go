@@ -55,6 +55,9 @@ func parseOp(words []string) (op, error) {
 	case "similar":
 		o.kind = similar
 		err = parseStatOf(args, &o, similarBack)
+	case "shift":
+		o.kind = shift
+		err = parseCount(args, &o.k, similarBack)
 	case "window":
 		o.kind = window
 		if err = want(args, 2); err == nil {
@@ -92,6 +95,9 @@ func parseOp(words []string) (op, error) {
 		return parseWeather(args, measure{quantity: radiation})
 	case "cold", "warm":
 		return parseDegrees(word, args)
+	case "response":
+		o.kind = response
+		err = parseCount(args, &o.k, 26)
 	case "warmer":
 		return parseWarmer(args)
 	default:

@@ -35,7 +35,7 @@ func (b *Builder) Row(step int, dst []float32) {
 	b.alikes = -1
 	for c := range b.spec.ops {
 		switch o := &b.spec.ops[c]; {
-		case o.kind <= similar:
+		case o.kind <= shift:
 			dst[c] = b.ofEnergy(o, &t, step)
 		case o.kind <= fact: // fixed
 		case o.kind <= halfSeason:
@@ -43,6 +43,10 @@ func (b *Builder) Row(step int, dst []float32) {
 		case o.kind <= vacationWeek:
 			dst[c] = b.ofDate(o, &t)
 		default:
+			if o.kind == response {
+				dst[c] = scaled(b.perDegree[c]*b.warmer(t.start.Add(res/2), t.firstWeek, 7, responseWeeks), b.scale)
+				continue
+			}
 			dst[c] = float32(b.ofWeather(o, &t))
 			if dst[c] != dst[c] {
 				dst[c] = Missing
@@ -82,6 +86,13 @@ func (b *Builder) ofEnergy(o *op, t *target, step int) float32 {
 			b.findAlike(t)
 		}
 		v = b.summary(b.alike[:min(o.k, b.alikes)], o, false)
+	case shift:
+		if b.alikes < 0 {
+			b.findAlike(t)
+		}
+		like, _ := meanOf(b.alike[:min(o.k, b.alikes)])
+		week, _ := meanOf(b.weeks[:o.k])
+		v = like - week
 	}
 	return scaled(v, b.scale)
 }

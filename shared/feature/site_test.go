@@ -32,6 +32,7 @@ weeks slope 4
 similar mean 5
 similar q90 10
 similar min 28
+shift 4
 change 7
 drift day 1
 drift week 1
@@ -84,6 +85,7 @@ warm 22 72h
 warmer days 7
 warmer weeks 4
 forecast-age
+response 4
 `
 
 func parse(t fataler, text string) feature.Spec {
@@ -420,4 +422,54 @@ func TestSiteCheckNamesWhatIsWrong(t *testing.T) {
 	if err := feature.NewBuilder(feature.Default()).Reset(h, 0); err == nil || !strings.Contains(err.Error(), "XX") {
 		t.Errorf("a builder took an unknown country: %v", err)
 	}
+}
+
+// TestResponse has a point that uses 50 Wh more for every degree of cold, and nothing else.
+func TestResponse(t *testing.T) {
+	origin := at(t, "2024-02-12T10:00:00Z")
+	const hours = 60 * 24
+	w := &feature.Weather{Perfect: true, Observed: feature.WeatherSeries{Start: origin.Add(-hours * hour), Resolution: hour, Temperature: make([]float64, hours+48)}}
+	h := feature.History{Start: w.Observed.Start, Resolution: hour, Energy: make([]float64, hours), Site: &feature.Site{Weather: w}}
+	for i := range w.Observed.Temperature {
+		w.Observed.Temperature[i] = float64(i / 24 * 7 % 31) // another each day
+		if i < hours {
+			h.Energy[i] = 3000 - 50*w.Observed.Temperature[i]
+		}
+	}
+	mean := 0.0
+	for _, k := range []int{7, 14, 21, 28} {
+		mean += w.Observed.Temperature[hours-24*k+5] / 4
+	}
+	scale := value(t, "day 1", h, origin, 1)
+	scale = h.At(origin.Add(-24*hour)) / scale
+	got := value(t, "response 4", h, origin, 6) * scale
+	if want := -50 * (w.Observed.Temperature[hours+5] - mean); math.Abs(got-want) > 0.02*math.Abs(want) {
+		t.Errorf("response %g Wh, want about %g", got, want)
+	}
+	h.Site = nil
+	check(t, "response without weather", value(t, "response 4", h, origin, 6), math.NaN())
+}
+
+// TestShiftOfAHoliday asks on Easter Monday how far Sundays lie below Mondays.
+func TestShiftOfAHoliday(t *testing.T) {
+	z := zone(t, "Europe/Oslo")
+	start := meter.MillisOf(time.Date(2024, 2, 5, 0, 0, 0, 0, z)) // a Monday
+	h := feature.History{Start: start, Resolution: hour, Energy: make([]float64, 8*7*24), Zone: z, Site: &feature.Site{Country: "NO"}}
+	for i := range h.Energy {
+		if h.Energy[i] = 10; i/24%7 == 6 {
+			h.Energy[i] = 4
+		}
+	}
+	origin := meter.MillisOf(time.Date(2024, 3, 31, 23, 0, 0, 0, z)) // an hour before
+	sunday, monday := value(t, "similar mean 1", h, origin, 2), value(t, "weeks mean 4", h, origin, 2)
+	if sunday*2 > monday {
+		t.Fatalf("Sundays %g, Mondays %g", sunday, monday)
+	}
+	h.Energy = h.Energy[:len(h.Energy)-3*24] // Maundy Thursday and Good Friday used what working days do
+	check(t, "shift of a Tuesday", value(t, "shift 2", h, origin, 30), 0)
+	if v := value(t, "shift 2", h, origin, 2); v > -0.3 {
+		t.Errorf("shift of Easter Monday: %g, want it below", v)
+	}
+	h.Site = nil
+	check(t, "shift of Easter Monday, not known to be one", value(t, "shift 2", h, origin, 2), 0)
 }

@@ -71,12 +71,12 @@ func (s WeatherSeries) check() error {
 		return fmt.Errorf("resolution %s: want 1 minute to 6 hours, dividing a day", s.Resolution)
 	}
 	for i, v := range s.Temperature {
-		if !(v >= -100 && v <= 70) && v == v {
+		if v == v && !PlausibleTemperature(v) {
 			return fmt.Errorf("temperature of %s: %g °C: want -100 to 70, or NaN where it is not known", s.Start.Add(time.Duration(i)*s.Resolution), v)
 		}
 	}
 	for i, v := range s.Radiation {
-		if !(v >= -50 && v <= 2000) && v == v {
+		if v == v && !PlausibleRadiation(v) {
 			return fmt.Errorf("radiation of %s: %g W/m²: want -50 to 2000, or NaN where it is not known", s.Start.Add(time.Duration(i)*s.Resolution), v)
 		}
 	}
@@ -84,6 +84,14 @@ func (s WeatherSeries) check() error {
 		return errors.New("start " + s.Start.String() + ": want a boundary of " + s.Resolution.String())
 	}
 	return nil
+}
+
+// PlausibleTemperature reports whether an air temperature can be: -100 to 70 °C.
+func PlausibleTemperature(celsius float64) bool { return celsius >= -100 && celsius <= 70 }
+
+// PlausibleRadiation reports whether an irradiance can be: -50 (instruments stray at night) to 2000 W/m².
+func PlausibleRadiation(wattsPerSquareMetre float64) bool {
+	return wattsPerSquareMetre >= -50 && wattsPerSquareMetre <= 2000
 }
 
 // at returns a quantity at t, NaN when it is not known.

@@ -16,12 +16,13 @@ import (
 
 	"fluxora.dev/shared/feature"
 	"fluxora.dev/shared/forecast"
+	"fluxora.dev/shared/holiday"
 	"fluxora.dev/shared/meter"
 	"fluxora.dev/shared/model"
 )
 
 // goldenBits is the digest of every value forecastBits computes. It changes only when forecasts are meant to change.
-const goldenBits = "8ff3c088b15a4bb8c2b3ef35bb466e7e0ec2b4d477f393d97fc8679f5809c166"
+const goldenBits = "885e28e9d01b63692a49261d3d3d9f979170011d1bb7f1b50b05647e4d1539ef"
 
 // building returns a history that looks like a building's, made of integers alone so that it is the same everywhere.
 func building(start meter.Millis, resolution time.Duration, days int, zone *time.Location, seed uint64) feature.History {
@@ -43,6 +44,27 @@ func building(start meter.Millis, resolution time.Duration, days int, zone *time
 		h.Energy[i] = float64(level + rng.IntN(900))
 	}
 	return h
+}
+
+// town returns what surrounds that building: Norway's holidays, a vacation, weather observed and forecast, made of integers.
+func town(start meter.Millis, days int) *feature.Site {
+	rng := rand.New(rand.NewPCG(7, 5))
+	draw := func(n int) (temperature, radiation []float64) {
+		for range n {
+			temperature = append(temperature, float64(rng.IntN(300)-100)/10)
+			radiation = append(radiation, float64(rng.IntN(900)))
+		}
+		return temperature, radiation
+	}
+	w := &feature.Weather{Observed: feature.WeatherSeries{Start: start, Resolution: time.Hour}}
+	w.Observed.Temperature, w.Observed.Radiation = draw(24 * days)
+	for i := 0; i < 24*days; i += 30 {
+		f := feature.WeatherForecast{Issued: start.Add(time.Duration(i) * time.Hour)}
+		f.Start, f.Resolution = f.Issued, time.Hour
+		f.Temperature, f.Radiation = draw(60)
+		w.Forecasts = append(w.Forecasts, f)
+	}
+	return &feature.Site{Country: "NO", Vacations: []holiday.Range{{From: holiday.On(2024, 3, 25), To: holiday.On(2024, 4, 2)}}, Weather: w}
 }
 
 // trees returns an artifact of random trees.
@@ -83,6 +105,7 @@ func forecastBits(t testing.TB) string {
 	sum := sha256.New()
 	for _, resolution := range []time.Duration{15 * time.Minute, 30 * time.Minute, time.Hour} {
 		h := building(1_709_000_000_000-1_709_000_000_000%3_600_000, resolution, 70, zone, 3)
+		h.Site = town(h.Start, 73)
 		for i := 40; i < len(h.Energy); i += 97 {
 			h.Energy[i] = math.NaN()
 		}

@@ -5,7 +5,6 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"fluxora.dev/shared/feature"
 	"fluxora.dev/shared/model"
 )
 
@@ -21,7 +20,7 @@ func mixtureOf(t testing.TB, seed uint64, bands model.Bands, families ...string)
 	for range bands.Count() * groups.Count() * len(members) {
 		weights = append(weights, rng.Float64())
 	}
-	return model.NewMixture(feature.Default().Len(), bands, groups, 0.01, members, weights)
+	return model.NewMixture(goldenSpec(t).Len(), bands, groups, 0.01, members, weights)
 }
 
 // constant says the same of every row.

@@ -21,11 +21,25 @@ import (
 
 var update = flag.Bool("update", false, "write the golden artifacts anew")
 
+// goldenSpec returns the spec of the golden artifacts: the default one of when they were made.
+func goldenSpec(t testing.TB) feature.Spec {
+	t.Helper()
+	text, err := os.ReadFile("testdata/spec-v1.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec, err := feature.ParseSpec(string(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return spec
+}
+
 // made returns an artifact of a family, built from a seed alone.
 func made(t testing.TB, family string, seed uint64) *model.Artifact {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(seed, 2))
-	spec := feature.Default()
+	spec := goldenSpec(t)
 	levels := []float64{0.1, 0.5, 0.9}
 	bands := model.Bands{Lead: spec.Column("lead"), Edges: []float32{3, 24}, Levels: levels}
 	for range 3 {

@@ -32,13 +32,14 @@ type Files struct {
 
 // Notes say what was met on the way.
 type Notes struct {
-	Resolution time.Duration
-	Rows       int
-	Missing    int      // rows without a value
-	Repeated   int      // rows for an interval that has one already; the last counts
-	Left       []string // meters without a single value
-	Unnamed    []string // meters that the file of meters does not name
-	Weather    int      // meters with weather: as observed, in the place of forecasts, which is better than any forecast
+	Resolution  time.Duration
+	Rows        int
+	Missing     int      // rows without a value
+	Repeated    int      // rows for an interval that has one already; the last counts
+	Left        []string // meters without a single value
+	Unnamed     []string // meters that the file of meters does not name
+	Implausible int      // values of the weather that cannot be and are taken as missing
+	Weather     int      // meters with weather: as observed, in the place of forecasts, which is better than any forecast
 }
 
 // Read reads a recording, a point for each meter, by name.
@@ -47,15 +48,16 @@ func Read(f Files) (train.Dataset, Notes, error) {
 	if err := (&feature.Site{Country: f.Country}).Check(); err != nil {
 		return d, Notes{}, err
 	}
-	around, err := sites(f)
+	var n Notes
+	around, err := sites(f, &n)
 	if err != nil {
-		return d, Notes{}, err
+		return d, n, err
 	}
 	t, err := readings(f.Readings)
 	if err != nil {
-		return d, Notes{}, err
+		return d, n, err
 	}
-	n := Notes{Resolution: t.Resolution, Rows: t.Rows, Missing: t.Missing}
+	n.Resolution, n.Rows, n.Missing = t.Resolution, t.Rows, t.Missing
 	for _, m := range t.Meters {
 		h, repeated, err := history(m, t.Resolution, f.Zone)
 		if err != nil {

@@ -33,12 +33,12 @@ func write(t *testing.T, name, text string) string {
 
 func TestReadKnowsTheSites(t *testing.T) {
 	d, notes, err := recording.Read(recording.Files{
-		Readings: write(t, "r.csv", readings+"C,2024-05-17T01:00:00Z,3\n"), Meters: write(t, "m.csv", meters), Weather: write(t, "w.csv", weather), Zone: time.UTC, Country: "NO",
+		Readings: write(t, "r.csv", readings+"C,2024-05-17T01:00:00Z,3\n"), Meters: write(t, "m.csv", meters), Weather: write(t, "w.csv", weather+"W1,2024-05-17T03:00:00Z,999,-99\n"), Zone: time.UTC, Country: "NO",
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(d.Points) != 3 || notes.Weather != 1 || len(notes.Unnamed) != 1 || notes.Unnamed[0] != "C" || notes.Missing != 1 {
+	if len(d.Points) != 3 || notes.Weather != 1 || notes.Implausible != 2 || len(notes.Unnamed) != 1 || notes.Unnamed[0] != "C" || notes.Missing != 1 {
 		t.Fatalf("%d points, %+v", len(d.Points), notes)
 	}
 	a, b, c := d.Points[0].History.Site, d.Points[1].History.Site, d.Points[2].History.Site
@@ -49,7 +49,7 @@ func TestReadKnowsTheSites(t *testing.T) {
 		t.Errorf("facts %v and %v", a.Facts, b.Facts)
 	}
 	w := a.Weather
-	if w == nil || !w.Perfect || len(w.Observed.Temperature) != 3 || w.Observed.Temperature[0] != 6.5 || !math.IsNaN(w.Observed.Temperature[1]) || w.Observed.Radiation[2] != 100 {
+	if w == nil || !w.Perfect || len(w.Observed.Temperature) != 4 || !math.IsNaN(w.Observed.Temperature[3]) || w.Observed.Temperature[0] != 6.5 || !math.IsNaN(w.Observed.Temperature[1]) || w.Observed.Radiation[2] != 100 {
 		t.Fatalf("weather %+v", w)
 	}
 	spec, err := feature.ParseSpec("fluxora-features 1\nholiday\ntemperature\nfact floor_area_m2\n")
@@ -78,7 +78,6 @@ func TestReadNamesWhatIsWrong(t *testing.T) {
 		{"time of weather", readings, meters, weather + "W1,yesterday,1,1\n", "", `timestamp "yesterday"`},
 		{"temperature", readings, meters, weather + "W1,2024-05-17T03:00:00Z,warm,1\n", "", `temp_c "warm"`},
 		{"infinite", readings, meters, weather + "W1,2024-05-17T03:00:00Z,+Inf,1\n", "", `temp_c "+Inf"`},
-		{"absurd", readings, meters, weather + "W1,2024-05-17T03:00:00Z,999,1\n", "", "999 °C"},
 		{"off the grid", readings, meters, weather + "W1,2024-05-17T05:30:00Z,9,1\n", "", "off the grid"},
 		{"far apart", readings, meters, weather + "W1,2099-05-17T05:30:00Z,9,1\nW1,2099-05-17T05:31:00Z,9,1\n", "", "at most"},
 	} {

@@ -23,7 +23,7 @@ const mostWeather = 1 << 20
 
 // sites returns what is known of the site of each meter, by its id. A meter that the file does not name is missing from it.
 // Weather was observed; it stands in for forecasts, which the files do not have.
-func sites(f Files) (map[string]*feature.Site, error) {
+func sites(f Files, n *Notes) (map[string]*feature.Site, error) {
 	out := map[string]*feature.Site{}
 	if f.Meters == "" {
 		if f.Weather != "" {
@@ -31,7 +31,7 @@ func sites(f Files) (map[string]*feature.Site, error) {
 		}
 		return out, nil
 	}
-	weather, err := readWeather(f.Weather)
+	weather, err := readWeather(f.Weather, n)
 	if err != nil {
 		return nil, err
 	}
@@ -67,8 +67,8 @@ func sites(f Files) (map[string]*feature.Site, error) {
 	return out, err
 }
 
-// readWeather reads weather by its id; nil without a path.
-func readWeather(path string) (map[string]*feature.Weather, error) {
+// readWeather reads weather by its id; nil without a path. Values that cannot be are missing, and counted.
+func readWeather(path string, n *Notes) (map[string]*feature.Weather, error) {
 	if path == "" {
 		return nil, nil
 	}
@@ -91,6 +91,12 @@ func readWeather(path string) (map[string]*feature.Weather, error) {
 		}
 		if r.light, err = optionalNumber(v[3]); err != nil {
 			return fmt.Errorf("ghi_w_m2 %w", err)
+		}
+		if r.temp == r.temp && !feature.PlausibleTemperature(r.temp) {
+			r.temp, n.Implausible = math.NaN(), n.Implausible+1
+		}
+		if r.light == r.light && !feature.PlausibleRadiation(r.light) {
+			r.light, n.Implausible = math.NaN(), n.Implausible+1
 		}
 		rows[v[0]] = append(rows[v[0]], r)
 		return nil

@@ -13,7 +13,7 @@ import (
 // means since; the spread starts from how far it strayed from them. What a spec lacks is left out.
 var (
 	centreBase  = []string{"weeks mean 4", "days mean 7", "window mean 24h", "window mean 168h"}
-	centreTerms = []string{"drift day 1", "drift day 2", "drift day 3", "drift week 1", "drift 1h", "drift 3h", "drift 24h", "drift 168h"}
+	centreTerms = []string{"drift day 1", "drift day 2", "drift day 3", "drift week 1", "drift 1h", "drift 3h", "drift 24h", "drift 168h", "response 4", "shift 4"}
 	spreadBase  = []string{"stray 168h", "days std 7", "window std 24h"}
 	spreadTerms = []string{"stray 24h", "stray 168h", "days std 7", "weeks std 4", "window std 24h", "window std 168h"}
 )
