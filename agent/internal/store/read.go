@@ -93,7 +93,11 @@ func (s *Store) atoms(from uint64, fn func(a atom) bool, skip func(r Range) bool
 			return skip(r)
 		}
 		visit := func(a atom, err error) bool {
-			if a.first >= end || err == nil && a.first > next && !hole(Range{next, a.first}) {
+			if a.first >= end {
+				return false
+			}
+			if err == nil && a.first > next && !hole(Range{next, a.first}) {
+				end = next // behind the hole there is more, which is not asked for
 				return false
 			}
 			if err != nil || a.first < next && a.first+a.count <= next {

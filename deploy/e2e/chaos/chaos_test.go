@@ -25,7 +25,7 @@ func TestShortCampaign(t *testing.T) {
 	seed := chaos.Seed()
 	t.Logf("seed %d", seed)
 	var out bytes.Buffer
-	s, err := chaos.Run(t.Context(), chaos.Options{Seed: seed, Rounds: 2, Faults: 3, Quick: true, Load: 2 * time.Second, Bin: bin, Out: &out})
+	s, err := chaos.Run(t.Context(), chaos.Options{Seed: seed, Rounds: 2, Faults: 6, Quick: true, Load: 2 * time.Second, Bin: bin, Out: &out})
 	t.Logf("%s\n%s", out.String(), s)
 	if err != nil {
 		t.Fatal(err)
