@@ -124,7 +124,7 @@ func (a *agent) build() error {
 }
 
 func (a *agent) openStore() (err error) {
-	a.store, err = store.Open(filepath.Join(a.config.DataDir, "store"), store.Options{
+	a.store, err = store.Open(storeDir(a.config), store.Options{
 		MaxBytes: int64(a.config.Store.MaxBytes), Retention: a.config.Store.Retention, MaxSeries: a.config.Limits.Series,
 		MinFree: int64(a.config.Store.MinFree), CommitWindow: a.config.Store.CommitWindow, FlashBudget: int64(a.config.Store.FlashBudget),
 		Thin: a.spare, Keep: func(key []byte) bool { return bytes.HasPrefix(key, []byte("i/")) }, // intervals stand by themselves

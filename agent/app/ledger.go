@@ -3,7 +3,6 @@ package app
 import (
 	"encoding/json"
 	"fmt"
-	"path/filepath"
 	"time"
 
 	"fluxora.dev/agent/internal/history"
@@ -91,7 +90,7 @@ func (b statusBooks) Balance() (status.Balance, error) {
 
 // Ledger returns the accounts as the running agent's GET /v1/ledger does, from the data directory of an agent that does not run.
 func Ledger(c Config, point string, from, to time.Time) ([]byte, error) {
-	s, err := store.Open(filepath.Join(c.DataDir, "store"), store.Options{
+	s, err := store.Open(storeDir(c), store.Options{
 		MaxBytes: int64(c.Store.MaxBytes), Retention: c.Store.Retention, MaxSeries: c.Limits.Series,
 	})
 	if err != nil {

@@ -36,8 +36,9 @@ type flags struct {
 	Enroll  enroll   `cmd:"" help:"Give this agent its identity at a hub, with a one-time token from 'fluxora-hub token create'."`
 	Version struct{} `cmd:"" help:"Print the version."`
 
-	Ledger     ledger     `cmd:"" help:"What became of every reading, by point, register and day."`
-	Quarantine quarantine `cmd:"" help:"Look into what the running agent did not take, and decide on it."`
+	Ledger     ledger       `cmd:"" help:"What became of every reading, by point, register and day."`
+	Quarantine quarantine   `cmd:"" help:"Look into what the running agent did not take, and decide on it."`
+	Store      storeCommand `cmd:"" help:"Look into the files that keep the readings, or prepare them for an older agent."`
 }
 
 type enroll struct {
@@ -92,6 +93,8 @@ func run(args, env []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	defer stop()
 	if command, ok := strings.CutPrefix(parsed.Command(), "quarantine "); ok {
 		err = f.Quarantine.run(ctx, command, c, stdout)
+	} else if command, ok := strings.CutPrefix(parsed.Command(), "store "); ok {
+		err = f.Store.run(command, c, stdout)
 	} else if parsed.Command() == "ledger" {
 		err = f.Ledger.run(ctx, c, stdout)
 	} else if parsed.Command() == "enroll" {

@@ -20,15 +20,15 @@ func (s *Store) upgrade(db *bbolt.DB) error {
 	var old bool
 	err := guard(func() error {
 		return db.View(func(tx *bbolt.Tx) error {
-			old = string(tx.Bucket(bucketStore).Get(keySchema)) != string(schemaValue(schemaVersion))
+			old = string(tx.Bucket(bucketStore).Get(keySchema)) != string(schemaValue(Schema))
 			return nil
 		})
 	})
 	if err != nil || !old {
 		return err
 	}
-	s.o.Log.Info("the store is brought up to this version", "schema", schemaVersion)
-	return s.update(db, func(tx *bbolt.Tx) error { return tx.Bucket(bucketStore).Put(keySchema, schemaValue(schemaVersion)) })
+	s.o.Log.Info("the store is brought up to this version", "schema", Schema)
+	return s.update(db, func(tx *bbolt.Tx) error { return tx.Bucket(bucketStore).Put(keySchema, schemaValue(Schema)) })
 }
 
 // Downgrade makes the store in dir, which must not be open, readable by an agent that knows schema version only: it carries
@@ -36,8 +36,11 @@ func (s *Store) upgrade(db *bbolt.DB) error {
 // 1, the list of what was thinned, which that does not keep: it counts those readings as delivered. It may be repeated, and
 // opening the store with this agent brings it up again.
 func Downgrade(dir string, version uint64) error {
-	if version < oldestSchema || version >= schemaVersion {
-		return fmt.Errorf("downgrade store %s to schema %d: want %d to %d", dir, version, oldestSchema, schemaVersion-1)
+	if version < oldestSchema || version >= Schema {
+		return fmt.Errorf("downgrade store %s to schema %d: want %d to %d", dir, version, oldestSchema, Schema-1)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "state.db")); err != nil {
+		return fmt.Errorf("downgrade: there is no store in %s: %w", dir, err)
 	}
 	s, err := Open(dir, Options{MaxBytes: 1 << 62, MinFree: -1})
 	if err != nil {

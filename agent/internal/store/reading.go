@@ -44,10 +44,10 @@ func (g *segment) tree() (*tree, error) {
 
 // readHead fills the summary of a segment that is open for reading, from what was written when it was sealed or, when it
 // was not, by walking its atoms, which must all be sound then.
-func (g *segment) readHead(series map[meter.SeriesID]meter.Series) (epoch uint64, sealed bool, err error) {
+func (g *segment) readHead(series map[meter.SeriesID]meter.Series) error {
 	t, err := g.tree()
 	if err != nil {
-		return 0, false, err
+		return err
 	}
 	head := make(map[string][]byte)
 	var buckets []string
@@ -70,31 +70,31 @@ func (g *segment) readHead(series map[meter.SeriesID]meter.Series) (epoch uint64
 		}
 	}
 	if err := t.run(); err != nil {
-		return 0, false, err
+		return err
 	}
 	if want := []string{string(bucketAtoms), string(bucketSeries), string(bucketStore)}; !slices.Equal(buckets, want) {
-		return 0, false, fmt.Errorf("%w: buckets %q: want %q", errDamaged, buckets, want)
+		return fmt.Errorf("%w: buckets %q: want %q", errDamaged, buckets, want)
 	}
-	epoch = uint64Of(head[string(keyEpoch)])
-	if err := checkSchema(head[string(keySchema)]); err != nil {
-		return epoch, false, err
+	g.epoch = uint64Of(head[string(keyEpoch)])
+	if g.schema, err = checkSchema(head[string(keySchema)]); err != nil {
+		return err
 	}
 	b, sum := head[string(keySealed)], head[string(keySealedSum)]
-	sealed = b != nil
-	if sealed && len(sum) == 4 { // version 1 wrote none; then the atoms tell
+	g.sealed = b != nil
+	if g.sealed && len(sum) == 4 { // version 1 wrote none; then the atoms tell
 		if crc32.Checksum(b, castagnoli) != binary.BigEndian.Uint32(sum) {
-			return epoch, true, fmt.Errorf("%w: checksum of the summary", errDamaged)
+			return fmt.Errorf("%w: checksum of the summary", errDamaged)
 		}
 		if err := json.Unmarshal(b, &g.summary); err != nil {
-			return epoch, true, fmt.Errorf("%w: summary: %w", errDamaged, err)
+			return fmt.Errorf("%w: summary: %w", errDamaged, err)
 		}
 	} else if err := g.summarise(); err != nil {
-		return epoch, sealed, err
+		return err
 	}
 	if g.Series == nil || g.End < g.first {
-		return epoch, sealed, fmt.Errorf("%w: summary", errDamaged)
+		return fmt.Errorf("%w: summary", errDamaged)
 	}
-	return epoch, sealed, nil
+	return nil
 }
 
 // summarise fills the summary from the atoms. One that is damaged is an error, since its count cannot be trusted, so that

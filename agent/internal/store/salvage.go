@@ -49,7 +49,7 @@ func salvageSegment(path string, limit int64) (x salvaged, err error) {
 			votes[uint64Of(value)]++
 		case bytes.Equal(key, keyNotEpoch) && len(value) == 8:
 			votes[^uint64Of(value)]++
-		case bytes.Equal(key, keySchema) && len(value) == 16 && uint64Of(value[:8]) == ^uint64Of(value[8:]) && uint64Of(value[:8]) > schemaVersion:
+		case bytes.Equal(key, keySchema) && len(value) == 16 && uint64Of(value[:8]) == ^uint64Of(value[8:]) && uint64Of(value[:8]) > Schema:
 			x.newer = fmt.Errorf("%w: schema %d", ErrNewerSchema, uint64Of(value[:8]))
 		case len(key) == 8 && int64(len(value)) <= work:
 			work -= int64(len(value))

@@ -15,8 +15,8 @@ import (
 	"fluxora.dev/shared/meter"
 )
 
-// schemaVersion is the version of the layout of both kinds of files.
-const schemaVersion = 3
+// Schema is the version of the layout of both kinds of files that this code writes.
+const Schema = 3
 
 // ErrNewerSchema says that a newer agent wrote the directory.
 var ErrNewerSchema = errors.New("the store was written by a newer version of the agent")
@@ -47,21 +47,21 @@ var (
 // stateBuckets are the buckets of state.db.
 var stateBuckets = [][]byte{bucketStore, bucketSeries, bucketDerived, bucketForecasts, bucketQuarantine, bucketNamed}
 
-// checkSchema compares the schema version of a file with ours. Files of older versions are read as they are; see format.go.
-func checkSchema(raw []byte) error {
+// checkSchema returns the schema version of a file, if it is one of ours. Files of older versions are read as they are; see format.go.
+func checkSchema(raw []byte) (v uint64, err error) {
 	if len(raw) != 16 {
-		return fmt.Errorf("%w: no schema version", errDamaged)
+		return 0, fmt.Errorf("%w: no schema version", errDamaged)
 	}
-	v := uint64Of(raw[:8])
+	v = uint64Of(raw[:8])
 	switch {
 	case v != ^uint64Of(raw[8:]):
-		return fmt.Errorf("%w: schema version %x", errDamaged, raw)
-	case v > schemaVersion:
-		return fmt.Errorf("%w: schema %d: this one knows up to %d; start the newer agent, or move the directory away", ErrNewerSchema, v, schemaVersion)
+		return 0, fmt.Errorf("%w: schema version %x", errDamaged, raw)
+	case v > Schema:
+		return v, fmt.Errorf("%w: schema %d: this one knows up to %d; start the newer agent, or move the directory away", ErrNewerSchema, v, Schema)
 	case v == 0:
-		return fmt.Errorf("%w: no schema version", errDamaged)
+		return 0, fmt.Errorf("%w: no schema version", errDamaged)
 	}
-	return nil
+	return v, nil
 }
 
 // schemaValue is a schema version and its complement, so that a flipped bit is not taken for a newer version.

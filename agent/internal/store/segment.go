@@ -33,6 +33,8 @@ type segment struct {
 	path  string
 	first uint64
 	summary
+	schema   uint64 // of the file, as it was opened
+	epoch    uint64
 	size     int64     // bytes of the file
 	db       *bbolt.DB // of the active segment, until nobody reads it any more
 	file     *os.File  // of another one, while it is read
@@ -77,7 +79,7 @@ func (s *Store) createSegment(first uint64, more func(tx *bbolt.Tx) error, befor
 			}
 		}
 		b := tx.Bucket(bucketStore)
-		if err := b.Put(keySchema, schemaValue(schemaVersion)); err != nil {
+		if err := b.Put(keySchema, schemaValue(Schema)); err != nil {
 			return err
 		}
 		if err := b.Put(keyEpoch, sequenceKey(s.epoch)); err != nil {

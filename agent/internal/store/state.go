@@ -43,7 +43,7 @@ func (s *Store) openState() error {
 	if err != nil {
 		found = nil
 	}
-	if v, ok := found[string(bucketStore)][string(keySchema)]; ok && len(v) == 16 && uint64Of(v[:8]) > schemaVersion && uint64Of(v[:8]) == ^uint64Of(v[8:]) {
+	if v, ok := found[string(bucketStore)][string(keySchema)]; ok && len(v) == 16 && uint64Of(v[:8]) > Schema && uint64Of(v[:8]) == ^uint64Of(v[8:]) {
 		return fmt.Errorf("%w: schema %d", ErrNewerSchema, uint64Of(v[:8]))
 	}
 	maps.DeleteFunc(found[string(bucketSeries)], func(_ string, v []byte) bool {
@@ -99,7 +99,7 @@ func (s *Store) makeState(found map[string]map[string][]byte, before func() erro
 				}
 			}
 		}
-		if err := tx.Bucket(bucketStore).Put(keySchema, schemaValue(schemaVersion)); err != nil {
+		if err := tx.Bucket(bucketStore).Put(keySchema, schemaValue(Schema)); err != nil {
 			return err
 		}
 		return putHeadSum(tx)
@@ -160,7 +160,8 @@ func (s *Store) loadState(tx *bbolt.Tx) error {
 		}
 	}
 	b := tx.Bucket(bucketStore)
-	if err := checkSchema(b.Get(keySchema)); err != nil {
+	var err error
+	if s.schema, err = checkSchema(b.Get(keySchema)); err != nil {
 		return err
 	}
 	head, err := headOf(tx)
@@ -170,7 +171,6 @@ func (s *Store) loadState(tx *bbolt.Tx) error {
 	if err != nil {
 		return err
 	}
-	s.schema = uint64Of(b.Get(keySchema)[:8])
 	s.epoch = uint64Of(b.Get(keyEpoch))
 	s.next = max(uint64Of(b.Get(keyNext)), 1)
 	s.applied = max(uint64Of(b.Get(keyApplied)), 1)

@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -21,9 +20,6 @@ import (
 	"fluxora.dev/shared/forecast"
 	"fluxora.dev/shared/meter"
 )
-
-// ErrLocked says that another agent has the directory.
-var ErrLocked = errors.New("the data directory is in use by another agent")
 
 // Options are the settings of a store. Zero values mean the defaults.
 type Options struct {
@@ -159,26 +155,6 @@ func Open(dir string, o Options) (*Store, error) {
 	return s, nil
 }
 
-func (s *Store) takeLock() error {
-	f, err := os.OpenFile(filepath.Join(s.dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return err
-	}
-	until := time.Now().Add(s.o.LockTimeout)
-	for {
-		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err == nil {
-			s.lock = f
-			return nil
-		}
-		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) || time.Now().After(until) {
-			_ = f.Close()
-			return fmt.Errorf("%w: %s (%w); stop it or give this one another data_dir", ErrLocked, s.dir, err)
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-}
-
 // openSegments lists the log, sets damaged files aside, and makes the active segment ready.
 func (s *Store) openSegments() error {
 	entries, err := os.ReadDir(s.dir)
@@ -231,33 +207,31 @@ func (s *Store) openSegments() error {
 // takeSegments reads the heads of the segments found, rescues what can be read of damaged ones, and settles the epoch.
 func (s *Store) takeSegments(found []*segment, whole []record) error {
 	damage := make(map[*segment]error)
-	epochs := make(map[*segment]uint64)
 	votes := make(map[uint64]int)
 	for i, g := range found {
-		epoch, err := s.readSegment(g, i == len(found)-1)
+		err := s.readSegment(g, i == len(found)-1)
 		if errors.Is(err, errDamaged) {
 			damage[g] = err
 			continue
 		} else if err != nil {
 			return fmt.Errorf("segment %s: %w", filepath.Base(g.path), err)
 		}
-		epochs[g] = epoch
-		votes[epoch]++
+		votes[g.epoch]++
 	}
 	for _, r := range whole {
 		votes[r.epoch] += 1 << 20 // it has a checksum
 	}
 	s.settleEpoch(votes)
 	found = slices.DeleteFunc(found, func(g *segment) bool {
-		epoch, read := epochs[g]
-		switch {
-		case !read || epoch == s.epoch:
-			return false
-		case sameEpoch(epoch, s.epoch):
-			damage[g] = fmt.Errorf("%w: epoch %d: the store has %d", errDamaged, epoch, s.epoch)
+		if damage[g] != nil || g.epoch == s.epoch {
 			return false
 		}
-		s.putAside(g.path, fmt.Errorf("%w: epoch %d: the store has %d", errDamaged, epoch, s.epoch))
+		why := fmt.Errorf("%w: epoch %d: the store has %d", errDamaged, g.epoch, s.epoch)
+		if sameEpoch(g.epoch, s.epoch) {
+			damage[g] = why
+			return false
+		}
+		s.putAside(g.path, why)
 		return true
 	})
 	for i, g := range found {
@@ -398,30 +372,30 @@ func (s *Store) noteTail(g *segment) {
 }
 
 // readSegment reads the head of g and, if all is set, checks all of it. The file is closed again.
-func (s *Store) readSegment(g *segment, all bool) (epoch uint64, err error) {
+func (s *Store) readSegment(g *segment, all bool) error {
 	if err := g.stat(); err != nil {
-		return 0, err
+		return err
 	}
 	if all {
 		if err := checkFile(g.path); err != nil {
-			return 0, err
+			return err
 		}
 	}
 	if err := g.openForReading(); err != nil {
-		return 0, err
+		return err
 	}
 	defer g.close()
 	defs := make(map[meter.SeriesID]meter.Series)
-	if epoch, g.sealed, err = g.readHead(defs); err != nil {
-		return epoch, err
+	if err := g.readHead(defs); err != nil {
+		return err
 	}
 	if len(g.Thinned) > 0 {
 		if err := g.learnThin(); err != nil {
-			return epoch, err
+			return err
 		}
 	}
 	s.learnDefinitions(defs)
-	return epoch, nil
+	return nil
 }
 
 // learnDefinitions takes definitions that are not known. The caller is Open.
