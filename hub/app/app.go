@@ -16,6 +16,7 @@ import (
 	"fluxora.dev/hub/internal/derive"
 	"fluxora.dev/hub/internal/ingest"
 	"fluxora.dev/hub/internal/jobs"
+	"fluxora.dev/hub/internal/score"
 	"fluxora.dev/hub/internal/store/ingeststore"
 	"fluxora.dev/shared/lifecycle"
 )
@@ -77,6 +78,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 
 	deriver := derive.New(b.store, derive.Options{Log: o.Log.With("component", "derive")})
 	g.Go("derive", deriver.Run)
+	g.Go("score", score.New(b.store, score.Options{Log: o.Log.With("component", "score")}).Run)
 
 	trainings := newTrainingCounter(reg)
 	if c.Training.Enabled {

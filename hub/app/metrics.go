@@ -66,7 +66,7 @@ type fleetCollector struct {
 	b *base
 
 	up, readings, duplicates, corrections, underived, deriveLag, deriveFailing      *prometheus.Desc
-	unbalanced, surplus, resends                                                    *prometheus.Desc
+	unbalanced, surplus, resends, unscored                                          *prometheus.Desc
 	agents, backlog, silent, doubled, models, mase, npinball, coverage, quarantined *prometheus.Desc
 }
 
@@ -86,6 +86,7 @@ func (c *fleetCollector) describe() {
 	c.deriveFailing = desc("sites_derive_failing", "Sites whose intervals could not be computed at the last attempt.")
 	c.unbalanced = desc("ledger_unbalanced", "Readings by which the ledgers of agents and hub differ; more than 0 is an alarm.")
 	c.surplus = desc("ledger_surplus", "Readings here that agents do not call delivered: they wrote them off on their way, or lost their books.")
+	c.unscored = desc("forecast_days_unscored", "Days of points whose errors of forecasts are to be made anew.")
 	c.resends = desc("resends_open", "Requests to send again that agents have not answered in full.")
 	c.agents = desc("agents", "Agents enrolled, by state.", "state")
 	c.backlog = desc("agents_backlog_readings", "Readings that agents said they still hold unacked, at their last hello.")
@@ -122,6 +123,7 @@ func (c *fleetCollector) Collect(ch chan<- prometheus.Metric) {
 	send(c.deriveFailing, prometheus.GaugeValue, float64(f.DeriveFailing))
 	send(c.unbalanced, prometheus.GaugeValue, float64(f.Unbalanced))
 	send(c.surplus, prometheus.GaugeValue, float64(f.Surplus))
+	send(c.unscored, prometheus.GaugeValue, float64(f.Unscored))
 	send(c.resends, prometheus.GaugeValue, float64(f.Resends))
 	send(c.agents, prometheus.GaugeValue, float64(f.Agents), "enrolled")
 	send(c.agents, prometheus.GaugeValue, float64(f.Revoked), "revoked")

@@ -55,6 +55,7 @@ func (s *Store) report(ctx context.Context, what string, fn func(pgx.Tx) error) 
 }
 
 func putForecasts(ctx context.Context, tx pgx.Tx, org, agent uuid.UUID, fs []forecast.Forecast) error {
+	var marks []forecastSpan
 	for _, f := range fs {
 		if err := f.Check(); err != nil {
 			return fmt.Errorf("%w: %w", ErrCorrupt, err)
@@ -82,20 +83,27 @@ func putForecasts(ctx context.Context, tx pgx.Tx, org, agent uuid.UUID, fs []for
 		if err != nil {
 			return notFound(err, "site of the agent")
 		}
-		_, err = tx.Exec(ctx, `
+		span := forecastSpan{stream: Stream{point, f.Register}, from: f.Origin.Time(), to: f.Start(f.Steps()).Time()}
+		err = tx.QueryRow(ctx, `
+			with old as (
+				select origin + make_interval(secs => (cardinality(wh) / cardinality(levels) - 1) * (resolution_ms / 1000.0)) as "to"
+				from forecast where org_id = $1 and point_id = $2 and register = $3 and origin = $4
+			), new as (
 			insert into forecast (org_id, point_id, register, origin, resolution_ms, levels, wh, rung, model_id, completeness, issued_at)
 			values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 			on conflict (org_id, point_id, register, origin) do update
 			set resolution_ms = excluded.resolution_ms, levels = excluded.levels, wh = excluded.wh, rung = excluded.rung,
 			    model_id = excluded.model_id, completeness = excluded.completeness, issued_at = excluded.issued_at, received_at = now()
-			where forecast.issued_at <= excluded.issued_at`,
+			where forecast.issued_at <= excluded.issued_at)
+			select coalesce(max("to"), $12) from old`,
 			org, point, string(f.Register), f.Origin.Time(), f.Resolution.Milliseconds(), f.Levels, f.Values, string(f.Rung), model,
-			f.Completeness, f.Issued.Time())
+			f.Completeness, f.Issued.Time(), span.to).Scan(&span.replaced)
 		if err != nil {
 			return fmt.Errorf("forecast of point %s: %w", f.Point, err)
 		}
+		marks = append(marks, span)
 	}
-	return nil
+	return markForecasts(ctx, tx, org, marks)
 }
 
 func putQuarantined(ctx context.Context, tx pgx.Tx, org, agent uuid.UUID, epoch uint64, qs []wire.Quarantined) error {

@@ -105,7 +105,8 @@ func (t *SiteTx) Rewrite(k Stream, w Rewrite) error {
 	return t.rollUp(k, *low, *high)
 }
 
-// rollUp makes the rollups anew whose hours, days and months touch [low, high]. Those of months are summed from days.
+// rollUp makes the rollups anew whose hours, days and months touch [low, high], and marks the errors of forecasts there. Those of
+// months are summed from days.
 func (t *SiteTx) rollUp(k Stream, low, high time.Time) error {
 	ask := &pgx.Batch{}
 	for _, unit := range []string{Hour, Day, Month} {
@@ -129,6 +130,7 @@ func (t *SiteTx) rollUp(k Stream, low, high time.Time) error {
 			and start >= date_trunc($4, $6::timestamptz, $5) and start < `+end+`
 			group by date_trunc($4, start, $5)`, args...)
 	}
+	markErrors(ask, t.Org, k, low, high)
 	if err := t.tx.SendBatch(t.ctx, ask).Close(); err != nil {
 		return fmt.Errorf("roll up: %w", err)
 	}
@@ -153,6 +155,19 @@ func (t *SiteTx) rewriteEvents(k Stream, w Rewrite) error {
 
 // Forget removes every interval, rollup, event and fold of a stream.
 func (t *SiteTx) Forget(k Stream) error {
+	var low, high *time.Time
+	err := t.tx.QueryRow(t.ctx, `select min(start), max(start) from interval where org_id = $1 and point_id = $2 and register = $3`,
+		t.Org, k.Point, string(k.Register)).Scan(&low, &high)
+	if err != nil {
+		return fmt.Errorf("forget: %w", err)
+	}
+	if low != nil {
+		ask := &pgx.Batch{}
+		markErrors(ask, t.Org, k, *low, *high)
+		if err := t.tx.SendBatch(t.ctx, ask).Close(); err != nil {
+			return fmt.Errorf("forget: %w", err)
+		}
+	}
 	for _, table := range []string{"interval", "rollup", "event", "fold"} {
 		if _, err := t.tx.Exec(t.ctx, `delete from `+table+` where org_id = $1 and point_id = $2 and register = $3`, t.Org, k.Point, string(k.Register)); err != nil {
 			return fmt.Errorf("forget %s: %w", table, err)
