@@ -76,8 +76,12 @@ func syncDir(dir string) error {
 
 // update changes a bbolt file in one durable transaction, and counts what that wrote: its pages and the meta page.
 func (s *Store) update(db *bbolt.DB, fn func(tx *bbolt.Tx) error) error {
+	before, err := s.settled.settle(db)
+	if err != nil {
+		return err
+	}
 	written := int64(0)
-	err := guard(func() error {
+	err = guard(func() error {
 		return db.Update(func(tx *bbolt.Tx) error {
 			tx.OnCommit(func() {
 				stats := tx.Stats()
@@ -86,7 +90,10 @@ func (s *Store) update(db *bbolt.DB, fn func(tx *bbolt.Tx) error) error {
 			return fn(tx)
 		})
 	})
-	s.wear.note(s.o.Now(), written)
+	if err != nil {
+		s.settled.doubt(db)
+	}
+	s.wear.note(s.o.Now(), before+written)
 	s.o.disk.committed(db.Path())
 	return err
 }

@@ -76,7 +76,8 @@ type Store struct {
 	journalSize int64
 	upgraded    bool // state.db is of this version, so that there may be a journal
 
-	wear wear
+	wear    wear
+	settled settled
 
 	quarantining sync.Mutex // held by the one Quarantine at work; taken before flushing
 
