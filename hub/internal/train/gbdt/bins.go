@@ -9,6 +9,7 @@ import (
 
 const (
 	width   = 8       // features whose bins lie together in a word
+	cached  = 1 << 17 // rows whose words of one block a processor's own cache holds
 	maxRows = 1 << 26 // beyond, sums of packed cells would lose too much of the gradients
 )
 
@@ -21,12 +22,21 @@ type Column struct {
 }
 
 // Binned is a table of rows with each value replaced by the number of its bin. It is immutable, and several fits can share
-// it. The bins of eight features lie together in a word, so that one read serves eight histograms.
+// it. It holds the bins twice: eight features in a word, because a histogram needs all features of a row and one read then
+// serves eight; and column by column, because parting rows needs one feature of many rows. Both together take half of what the
+// values took as float32.
+//
+// The words of a block of eight features lie together while a cache holds them all; in larger tables those of a row do, so
+// that they come from memory at once.
 type Binned struct {
 	n       int
 	columns []Column
-	words   [][]uint64 // by block of eight features, then row; the lowest byte is the first feature
-	edges   []*edges   // by feature; nil for categories
+	blocks  int       // words of a row
+	words   []uint64  // the lowest byte is the first feature
+	stride  int       // words from row to row
+	apart   int       // words from block to block
+	bytes   [][]uint8 // by feature, then row
+	edges   []*edges  // by feature; nil for categories
 }
 
 // Bin puts n rows of so many features, laid end to end, into bins. NaN means missing. No columns means numbers all through.
@@ -34,8 +44,8 @@ func Bin(rows []float32, features, threads int, columns ...Column) (*Binned, err
 	switch {
 	case features < 1 || len(rows) == 0 || len(rows)%features != 0:
 		return nil, fmt.Errorf("bin rows: %d values of %d features: want whole rows", len(rows), features)
-	case len(rows)/features > maxRows:
-		return nil, fmt.Errorf("bin rows: %d rows: want at most %d", len(rows)/features, maxRows)
+	case len(rows)/features > maxRows || len(rows)/width > math.MaxInt32-maxRows:
+		return nil, fmt.Errorf("bin rows: %d rows of %d features: want at most %d rows and %d values", len(rows)/features, features, maxRows, (math.MaxInt32-maxRows)*width)
 	case len(columns) == 0:
 		columns = make([]Column, features)
 	case len(columns) != features:
@@ -46,24 +56,29 @@ func Bin(rows []float32, features, threads int, columns ...Column) (*Binned, err
 			return nil, fmt.Errorf("bin rows: column %d: monotone %d: want −1, 0 or 1, and 0 for categories", f, c.Monotone)
 		}
 	}
-	b := &Binned{n: len(rows) / features, columns: columns, words: make([][]uint64, (features+width-1)/width), edges: make([]*edges, features)}
+	b := &Binned{n: len(rows) / features, columns: columns, blocks: (features + width - 1) / width, bytes: make([][]uint8, features), edges: make([]*edges, features)}
+	b.words, b.stride, b.apart = make([]uint64, b.n*b.blocks), 1, b.n
+	if b.n > cached {
+		b.stride, b.apart = b.blocks, 1
+	}
+	sample := draw(b.n)
 	each(features, threads, func(f int) {
 		if !columns[f].Category {
-			b.edges[f] = newEdges(rows, features, f)
+			b.edges[f] = newEdges(rows, features, f, sample)
 		}
 	})
-	for k := range b.words {
-		b.words[k] = make([]uint64, b.n)
+	for f := range b.bytes {
+		b.bytes[f] = make([]uint8, b.n)
 	}
-	const chunk = 4096
+	const chunk = 1024 // rows whose values stay in the cache for all features
 	each((b.n+chunk-1)/chunk, threads, func(c int) {
-		for k, words := range b.words {
-			for r := c * chunk; r < min(b.n, (c+1)*chunk); r++ {
-				word := uint64(0)
-				for i, v := range rows[r*features+k*width : r*features+min(features, (k+1)*width)] {
-					word |= uint64(b.bin(k*width+i, v)) << (8 * i)
-				}
-				words[r] = word
+		from, to := c*chunk, min(b.n, (c+1)*chunk)
+		for f, column := range b.bytes {
+			words, shift := b.words[f/width*b.apart:], uint(8*(f%width))
+			for r := from; r < to; r++ {
+				bin := b.bin(f, rows[r*features+f])
+				column[r] = bin
+				words[r*b.stride] |= uint64(bin) << shift
 			}
 		}
 	})

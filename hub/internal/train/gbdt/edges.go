@@ -19,24 +19,24 @@ type edges struct {
 	keys [256]int32 // of the borders, filled up so that a search takes eight steps whatever their number
 }
 
-// newEdges parts the values of feature f into bins of about equal weight, half-way between neighbours.
-func newEdges(rows []float32, features, f int) *edges {
-	n := len(rows) / features
-	keys := make([]int32, 0, min(n, edgeSample))
-	take := func(r int) {
-		if v := rows[r*features+f]; v == v {
-			keys = append(keys, model.Ordinal(min(max(v, -math.MaxFloat32), math.MaxFloat32)))
-		}
+// draw returns the rows that edges are taken from, ascending: one of each stretch, at a place drawn by chance, for a fixed
+// stride would beat with the days of hourly rows.
+func draw(n int) []int32 {
+	rows := make([]int32, min(n, edgeSample))
+	rng := rand.New(rand.NewPCG(uint64(n), 0x6564676573))
+	for k := range rows {
+		from, to := k*n/len(rows), (k+1)*n/len(rows)
+		rows[k] = int32(from + rng.IntN(to-from))
 	}
-	if n <= edgeSample {
-		for r := range n {
-			take(r)
-		}
-	} else { // one of each stretch, at a place drawn anew: a fixed stride would beat with the days of hourly rows
-		rng := rand.New(rand.NewPCG(uint64(f), 0x6564676573))
-		for k := range edgeSample {
-			from, to := k*n/edgeSample, (k+1)*n/edgeSample
-			take(from + rng.IntN(to-from))
+	return rows
+}
+
+// newEdges parts the values of feature f into bins of about equal weight, half-way between neighbours.
+func newEdges(rows []float32, features, f int, sample []int32) *edges {
+	keys := make([]int32, 0, len(sample))
+	for _, r := range sample {
+		if v := rows[int(r)*features+f]; v == v {
+			keys = append(keys, model.Ordinal(min(max(v, -math.MaxFloat32), math.MaxFloat32)))
 		}
 	}
 	sortKeys(keys)

@@ -98,6 +98,7 @@ type fitting struct {
 	at        [][]float64 // predicted so far, by level and row
 	left      []float64   // of rows in the leaves, for their quantiles
 	others    []int32     // rows that a tree has not seen
+	leafOf    []uint16    // by row
 }
 
 // grown is a tree with what its leaves say: a value for each level, leaf by leaf in the order of the nodes.
@@ -127,11 +128,13 @@ func (b *Binned) begin(target []float64, fit, held []int32, p Params, aims []obj
 	if len(b.columns) > model.MaxTreeFeatures {
 		return nil, fmt.Errorf("fit trees: %d features: want at most %d", len(b.columns), model.MaxTreeFeatures)
 	}
+	seen := make([]bool, b.n)
 	for _, rows := range [][]int32{fit, held} {
 		for _, r := range rows {
-			if r < 0 || int(r) >= b.n {
-				return nil, fmt.Errorf("fit trees: row %d of %d", r, b.n)
+			if r < 0 || int(r) >= b.n || seen[r] {
+				return nil, fmt.Errorf("fit trees: row %d of %d: want each row once, to learn from or held out", r, b.n)
 			}
+			seen[r] = true
 		}
 	}
 	if err := aims[0].check(target, fit); err != nil {
@@ -139,7 +142,7 @@ func (b *Binned) begin(target []float64, fit, held []int32, p Params, aims []obj
 	}
 	f := &fitting{
 		grower: newGrower(b, p), rng: rand.New(rand.NewPCG(p.Seed, 0x666c75786f7261)),
-		aims: aims, target: target, fit: fit, held: held, at: make([][]float64, len(aims)),
+		aims: aims, target: target, fit: fit, held: held, at: make([][]float64, len(aims)), leafOf: make([]uint16, b.n),
 	}
 	for l := range f.at {
 		f.at[l] = make([]float64, b.n)
@@ -255,10 +258,18 @@ func (f *fitting) pack(rows []int32, aim objective, at []float64) {
 	most := make([]float64, (len(rows)+chunk-1)/chunk)
 	f.chunks(len(rows), func(from, to int) {
 		m := 0.0
-		for _, r := range rows[from:to] {
-			s := aim.slope(f.target[r], at[r])
-			f.cells[r] = math.Float64bits(s)
-			m = max(m, math.Abs(s))
+		if aim.loss == Squared && aim.clip == 0 {
+			for _, r := range rows[from:to] {
+				s := f.target[r] - at[r]
+				f.cells[r] = math.Float64bits(s)
+				m = max(m, math.Abs(s))
+			}
+		} else {
+			for _, r := range rows[from:to] {
+				s := aim.slope(f.target[r], at[r])
+				f.cells[r] = math.Float64bits(s)
+				m = max(m, math.Abs(s))
+			}
 		}
 		most[from/chunk] = m
 	})

@@ -251,6 +251,9 @@ func TestBadParamsAndTablesAreRefused(t *testing.T) {
 	if _, _, err := b.Fit(context.Background(), target, []int32{100}, nil, gbdt.Defaults()); err == nil {
 		t.Error("a row that is not there: taken")
 	}
+	if _, _, err := b.Fit(context.Background(), target, []int32{1, 2, 1}, nil, gbdt.Defaults()); err == nil {
+		t.Error("a row twice: taken")
+	}
 	for _, levels := range [][]float64{nil, {0.5, 0.1}, {0, 0.5}} {
 		if _, _, err := b.FitLevels(context.Background(), target, numbers(0, 100), nil, levels, gbdt.Defaults()); err == nil {
 			t.Errorf("levels %v: taken", levels)

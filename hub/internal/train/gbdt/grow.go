@@ -42,7 +42,7 @@ func newGrower(b *Binned, p Params) *grower {
 	f := len(b.columns)
 	return &grower{
 		b: b, p: p, small: make([]split, f), large: make([]split, f), gains: make([]float64, f), used: make([]int, f),
-		cells: make([]uint64, b.n), features: make([][]int, len(b.words)),
+		cells: make([]uint64, b.n), features: make([][]int, b.blocks),
 	}
 }
 
@@ -157,9 +157,12 @@ func (g *grower) node(s *split, child int) model.Node {
 func (g *grower) search(small, large *leaf) {
 	small.blocks = g.take()
 	rows := g.rows[small.from:small.to]
-	near := g.near[:len(rows)]
-	for i, r := range rows {
-		near[i] = g.cells[r]
+	near := g.cells
+	if len(rows) < g.b.n {
+		near = g.near[:len(rows)]
+		for i, r := range rows {
+			near[i] = g.cells[r]
+		}
 	}
 	js := newJudge(&g.p, g.packing, small.all, small.bounds)
 	var jl judge
@@ -167,32 +170,20 @@ func (g *grower) search(small, large *leaf) {
 		jl = newJudge(&g.p, g.packing, large.all, large.bounds)
 	}
 	searchSmall := g.open(small)
-	each(len(g.b.words), g.threads(len(rows)), func(k int) {
-		features := g.features[k]
-		if len(features) == 0 {
-			return
-		}
-		b := &small.blocks[k]
-		*b = block{}
-		switch words := g.b.words[k]; {
-		case len(features) < 5:
-			for _, f := range features {
-				b[f%width].add(words, uint(8*(f%width)), rows, near)
-			}
-		case len(rows) == g.b.n:
-			b.addAll(words, near)
-		default:
-			b.add(words, rows, near)
-		}
-		for _, f := range features {
-			h, bins, c := &b[f%width], g.b.bins(f), g.b.columns[f]
-			if searchSmall {
-				g.small[f] = js.best(h, f, bins, c)
-			}
-			if large != nil {
-				o := &large.blocks[k][f%width]
-				o.subtract(h, bins)
-				g.large[f] = jl.best(o, f, bins, c)
+	threads := min(g.threads(len(rows)), g.b.blocks)
+	each(threads, threads, func(t int) { // each thread takes every threads-th block
+		g.fill(small.blocks, t, threads, rows, near)
+		for k := t; k < g.b.blocks; k += threads {
+			for _, f := range g.features[k] {
+				h, bins, c := &small.blocks[k][f%width], g.b.bins(f), g.b.columns[f]
+				if searchSmall {
+					g.small[f] = js.best(h, f, bins, c)
+				}
+				if large != nil {
+					o := &large.blocks[k][f%width]
+					o.subtract(h, bins)
+					g.large[f] = jl.best(o, f, bins, c)
+				}
 			}
 		}
 	})
@@ -201,6 +192,43 @@ func (g *grower) search(small, large *leaf) {
 	}
 	if large != nil {
 		large.split = g.choose(g.large)
+	}
+}
+
+// fill makes every step-th block from the first on the histograms of some rows. Rows go through all blocks a stretch at a time,
+// so that they come from memory once.
+func (g *grower) fill(blocks []block, first, step int, rows []int32, cells []uint64) {
+	for k := first; k < g.b.blocks; k += step {
+		if len(g.features[k]) > 0 {
+			blocks[k] = block{}
+		}
+	}
+	const stretch = 1024
+	var buffer [stretch]int32
+	for from := 0; from < len(rows); {
+		part, to := rows[from:], len(rows)
+		places := part
+		if g.b.stride > 1 {
+			to = min(to, from+stretch)
+			part, places = rows[from:to], buffer[:to-from]
+			for i, r := range part {
+				places[i] = r * int32(g.b.stride)
+			}
+		}
+		for k := first; k < g.b.blocks; k += step {
+			words := g.b.words[k*g.b.apart:]
+			switch features := g.features[k]; {
+			case len(features) > 4 && len(rows) == g.b.n:
+				blocks[k].addAll(words[from*g.b.stride:], g.b.stride, cells[from:to])
+			case len(features) > 4:
+				blocks[k].add(words, places, cells[from:to])
+			default:
+				for _, f := range features {
+					blocks[k][f%width].add(g.b.bytes[f], part, cells[from:to])
+				}
+			}
+		}
+		from = to
 	}
 }
 
@@ -234,12 +262,12 @@ func (g *grower) part(rows []int32, s *split) int {
 			right[b] = 1
 		}
 	}
-	words, shift := g.b.words[s.feature/width], uint(8*(s.feature%width))&63
+	column := g.b.bytes[s.feature]
 	spare := g.spare[:len(rows)]
 	left, moved := 0, 0
 	for _, r := range rows {
 		rows[left], spare[moved] = r, r
-		m := int(right[uint8(words[r]>>shift)])
+		m := int(right[column[r]])
 		moved += m
 		left += 1 - m
 	}
@@ -262,7 +290,7 @@ func (g *grower) take() []block {
 		g.free = g.free[:n-1]
 		return b
 	}
-	return make([]block, len(g.b.words))
+	return make([]block, g.b.blocks)
 }
 
 func (g *grower) give(l *leaf) {

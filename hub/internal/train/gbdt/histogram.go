@@ -47,11 +47,12 @@ type histogram [256]uint64
 // block holds the histograms of the features of a word.
 type block [width]histogram
 
-// addAll adds row after row.
-func (b *block) addAll(words, cells []uint64) {
-	cells = cells[:len(words)]
-	for i, w := range words {
-		c := cells[i]
+// addAll adds row after row, whose words are so far from one another.
+func (b *block) addAll(words []uint64, stride int, cells []uint64) {
+	at := 0
+	for _, c := range cells {
+		w := words[at]
+		at += stride
 		b[0][uint8(w)] += c
 		b[1][uint8(w>>8)] += c
 		b[2][uint8(w>>16)] += c
@@ -63,11 +64,11 @@ func (b *block) addAll(words, cells []uint64) {
 	}
 }
 
-// add adds some rows, whose cells lie in their order.
-func (b *block) add(words []uint64, rows []int32, cells []uint64) {
-	cells = cells[:len(rows)]
-	for i, r := range rows {
-		w, c := words[r], cells[i]
+// add adds the rows whose words are at some places, their cells in the same order.
+func (b *block) add(words []uint64, places []int32, cells []uint64) {
+	cells = cells[:len(places)]
+	for i, at := range places {
+		w, c := words[at], cells[i]
 		b[0][uint8(w)] += c
 		b[1][uint8(w>>8)] += c
 		b[2][uint8(w>>16)] += c
@@ -79,12 +80,11 @@ func (b *block) add(words []uint64, rows []int32, cells []uint64) {
 	}
 }
 
-// add adds some rows of one feature, the byte of their words that begins at bit shift.
-func (h *histogram) add(words []uint64, shift uint, rows []int32, cells []uint64) {
+// add adds some rows of one feature.
+func (h *histogram) add(column []uint8, rows []int32, cells []uint64) {
 	cells = cells[:len(rows)]
-	shift &= 63
 	for i, r := range rows {
-		h[uint8(words[r]>>shift)] += cells[i]
+		h[column[r]] += cells[i]
 	}
 }
 
