@@ -10,6 +10,7 @@ import (
 	"fluxora.dev/hub/internal/store"
 	"fluxora.dev/hub/internal/train"
 	"fluxora.dev/shared/feature"
+	"fluxora.dev/shared/interval"
 	"fluxora.dev/shared/meter"
 )
 
@@ -52,11 +53,24 @@ func load(ctx context.Context, st *store.Store, org uuid.UUID, resolution, most 
 			return d, all, fmt.Errorf("load history of point %s: %w", p.Point, err)
 		}
 		if len(h.Energy) > 0 {
-			d.Points = append(d.Points, train.Point{ID: p.Point.String(), Register: meter.Register(p.Register), History: h})
+			d.Points = append(d.Points, train.Point{ID: p.Point.String(), Register: meter.Register(p.Register), History: h, Loaded: loaded(intervals)})
 		}
 		progress("reading history", 10*float64(i+1)/float64(len(points)))
 	}
 	return d, all, nil
+}
+
+// loaded counts what of some intervals is not learnt from.
+func loaded(intervals []interval.Interval) (n train.Loaded) {
+	for _, iv := range intervals {
+		switch {
+		case iv.Recovered:
+			n.Recovered++
+		case iv.Quality == meter.Suspect || iv.Quality == meter.Estimated:
+			n.Unmeasured++
+		}
+	}
+	return n
 }
 
 // originStride is a day and an hour, so that origins fall on all hours of the day.

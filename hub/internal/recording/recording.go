@@ -77,7 +77,7 @@ func Read(f Files) (train.Dataset, Notes, error) {
 		if h.Site.Weather != nil {
 			n.Weather++
 		}
-		d.Points = append(d.Points, train.Point{ID: m.Name, Register: meter.EnergyImport, History: h})
+		d.Points = append(d.Points, train.Point{ID: m.Name, Register: meter.EnergyImport, History: h, Loaded: train.Loaded{Duplicated: repeated}})
 	}
 	if len(d.Points) == 0 {
 		return d, n, fmt.Errorf("%s: no row has a value", f.Readings)

@@ -114,7 +114,7 @@ func FitAll(ctx context.Context, d Dataset, p Params, families []string, tell Pr
 // fitOn fits the family that p names to a table.
 func fitOn(ctx context.Context, t *table, p Params, tell Progress) (*model.Artifact, Report, error) {
 	began := time.Now()
-	r := Report{Family: p.Family, Points: t.points, Rows: len(t.fit) + len(t.held), HeldRows: len(t.held), Skipped: t.skipped}
+	r := Report{Family: p.Family, Points: t.points, Rows: len(t.fit) + len(t.held), HeldRows: len(t.held), Skipped: t.skipped, Preparation: t.met}
 	m, err := fitters()[p.Family](ctx, t, p, tell, &r)
 	if err != nil {
 		return nil, r, fmt.Errorf("train %s: %w", p.Family, err)

@@ -3,6 +3,7 @@ package train
 import (
 	"context"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -31,6 +32,7 @@ type table struct {
 	cut        meter.Millis
 	from, to   meter.Millis // of the histories that fit and held are from
 	skipped    int          // points without a single row
+	met        Preparation
 	origin     []meter.Millis
 	end        []meter.Millis // of the target's interval, by row
 	point      []int32        // number of the point in the dataset, by row
@@ -46,6 +48,7 @@ type part struct {
 	target []float64
 	origin []meter.Millis
 	end    []meter.Millis // of the target interval
+	met    Preparation
 }
 
 // newTable computes the rows of all points.
@@ -80,7 +83,11 @@ func newTable(ctx context.Context, d Dataset, p Params) (*table, error) {
 		wg.Go(func() {
 			b := feature.NewBuilder(p.Spec)
 			for i := range jobs {
-				parts[i] = rowsOf(b, d.Points[i].History, o, p.Seed+uint64(i), t.width)
+				var met Preparation
+				ready := prepare(d.Points[i].History, d.Points[i].Loaded, &met)
+				parts[i] = rowsOf(b, ready, o, p.Seed+uint64(i), t.width)
+				met.Jumped = parts[i].met.Jumped
+				parts[i].met = met
 			}
 		})
 	}
@@ -103,6 +110,7 @@ func newTable(ctx context.Context, d Dataset, p Params) (*table, error) {
 	}
 	t.rows, t.target = make([]float32, 0, n*t.width), make([]float64, 0, n)
 	for i, pt := range parts {
+		t.met.add(pt.met)
 		if len(pt.target) > 0 {
 			t.points++
 		}
@@ -114,6 +122,7 @@ func newTable(ctx context.Context, d Dataset, p Params) (*table, error) {
 		parts[i] = part{}
 	}
 	t.skipped = len(d.Points) - t.points
+	t.met.StoppedPoints = d.stopped()
 	return t.before(t.to, p)
 }
 
@@ -140,8 +149,9 @@ func (t *table) before(to meter.Millis, p Params) (*table, error) {
 }
 
 // rowsOf computes the rows of one point. Its random draws depend on the seed alone.
-func rowsOf(b *feature.Builder, h feature.History, o origins, seed uint64, width int) part {
+func rowsOf(b *feature.Builder, ready prepared, o origins, seed uint64, width int) part {
 	var out part
+	h := ready.history
 	rng := rand.New(rand.NewPCG(seed, 0x7461626c65))
 	day := int(24 * time.Hour / h.Resolution)
 	for _, origin := range o.of(h, rng) {
@@ -157,7 +167,11 @@ func rowsOf(b *feature.Builder, h feature.History, o origins, seed uint64, width
 				continue
 			}
 			y := b.Target(step)
-			if !(y > -1e6 && y < 1e6) { // unknown, or a point that stood still and now runs: nothing in its rows tells how much
+			if y != y || ready.leaves(h.Index(origin)+step-1) {
+				continue
+			}
+			if math.Abs(y) >= mostInScales {
+				out.met.Jumped++
 				continue
 			}
 			at := len(out.rows)

@@ -38,6 +38,7 @@ type Point struct {
 	ID       string // names the point in reports
 	Register meter.Register
 	History  feature.History
+	Loaded   Loaded
 }
 
 // Dataset is what a model learns from. All histories have the same resolution.
@@ -169,6 +170,8 @@ type Report struct {
 	HeldLoss  float64 `json:"held_loss"`        // mean absolute error on the held-out rows, in scales
 	ElapsedMs int64   `json:"elapsed_ms"`       // from start to end
 	Skipped   int     `json:"skipped_points"`   // points without a single usable row
+
+	Preparation Preparation `json:"preparation"`
 
 	Weights map[string]float64 `json:"weights,omitempty"` // of an ensemble's members, mean over bands and groups
 }
