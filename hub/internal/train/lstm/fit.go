@@ -4,7 +4,6 @@ import (
 	"context"
 	"math"
 	"math/rand/v2"
-	"slices"
 	"sync"
 
 	"fluxora.dev/shared/model"
@@ -52,34 +51,6 @@ func Fit(ctx context.Context, d Data, net model.Network, levels []float64, p Par
 	}
 	net.Weights = rounded(f.now.kept)
 	return net, Result{Epochs: f.now.epochs(), Best: f.now.best, Loss: f.now.curve[f.now.best-1], Curve: f.now.curve, Resumed: f.resumed}, nil
-}
-
-// finishRate is the share of the learning rate that Finish begins with.
-const finishRate = 0.2
-
-// Finish goes on from fitted weights for p.Finish epochs over all rows, held-out ones included, at a low rate: what was
-// held out is the latest that is known. The rows it is given no longer say how good the network is.
-func Finish(ctx context.Context, d Data, net model.Network, levels []float64, p Params) (model.Network, error) {
-	if p.Finish == 0 {
-		return net, nil
-	}
-	d.Fit = slices.Sorted(slices.Values(slices.Concat(d.Fit, d.Held)))
-	d.Held = nil
-	p.Seed, p.Epochs, p.Rate = p.Seed+1, p.Finish, p.Rate*finishRate
-	if err := p.Check(); err != nil {
-		return net, err
-	}
-	f := newFit(&d, &net, levels, p)
-	for i, w := range net.Weights {
-		f.now.weights[i] = float64(w)
-	}
-	for range p.Epochs {
-		if err := f.epoch(ctx); err != nil {
-			return net, err
-		}
-	}
-	net.Weights = rounded(f.now.weights)
-	return net, nil
 }
 
 // rounded returns weights as an artifact holds them.

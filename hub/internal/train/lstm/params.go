@@ -9,7 +9,6 @@ type Params struct {
 	Hidden   int     // units in each of the decoder's two layers
 	Epochs   int     // at most so many times through all rows; the rate falls to zero over them
 	Patience int     // epochs without a gain on held-out rows after which it stops; 0 goes on to the end
-	Finish   int     // epochs over all rows, those held out included, once the best weights are known
 	Origins  int     // in a mini-batch
 	Rate     float64 // of learning, at its height
 	Decay    float64 // share of the rate by which weights shrink at each step (Loshchilov and Hutter, 2019)
@@ -21,7 +20,7 @@ type Params struct {
 
 // Defaults returns settings that suit energies of buildings; README of hub/bench says how they were chosen.
 func Defaults() Params {
-	return Params{Patch: 6, Cells: 32, Hidden: 64, Epochs: 16, Patience: 6, Finish: 2, Origins: 64, Rate: 3e-3, Decay: 0.01, Clip: 1, Dropout: 0.1, Seed: 1, Threads: 1}
+	return Params{Patch: 6, Cells: 32, Hidden: 64, Epochs: 16, Patience: 6, Origins: 64, Rate: 3e-3, Decay: 0.01, Clip: 1, Dropout: 0.1, Seed: 1, Threads: 1}
 }
 
 // Check returns an error that names the setting that makes no sense.
@@ -36,7 +35,6 @@ func (p Params) Check() error {
 		{"hidden", float64(p.Hidden), 1, 128},
 		{"epochs", float64(p.Epochs), 1, 1000},
 		{"patience", float64(p.Patience), 0, 1000},
-		{"finish", float64(p.Finish), 0, 1000},
 		{"origins", float64(p.Origins), 1, 4096},
 		{"rate", p.Rate, 1e-8, 1},
 		{"decay", p.Decay, 0, 1},
