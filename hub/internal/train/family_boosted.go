@@ -28,7 +28,8 @@ func fitBoosted(ctx context.Context, t *table, p Params, tell Progress, r *Repor
 		return nil, err
 	}
 	tell.tell("trees", 0.2)
-	bins, err := gbdt.Bin(t.rows, t.width, p.Threads)
+	rows, width := withoutPast(t, p.Spec)
+	bins, err := gbdt.Bin(rows, width, p.Threads)
 	if err != nil {
 		return nil, err
 	}

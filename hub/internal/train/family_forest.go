@@ -31,11 +31,12 @@ func fitForest(ctx context.Context, t *table, p Params, tell Progress, r *Report
 		return nil, err
 	}
 	tell.tell("bins", 0.1)
-	bins, err := gbdt.Bin(t.rows, t.width, p.Threads)
+	rows, width := withoutPast(t, p.Spec)
+	bins, err := gbdt.Bin(rows, width, p.Threads)
 	if err != nil {
 		return nil, err
 	}
-	columns := make([]forest.Column, t.width)
+	columns := make([]forest.Column, width)
 	for f := range columns {
 		columns[f].Bins, columns[f].UpTo = bins.Column(f)
 	}

@@ -16,7 +16,8 @@ import (
 // many trees. Clipped squared loss avoids the trap of pinball loss on meters that read zero half of the time, whose leaves
 // all stay at zero.
 func fitGBDT(ctx context.Context, t *table, p Params, tell Progress, r *Report) (model.Model, error) {
-	bins, err := gbdt.Bin(t.rows, t.width, p.Threads)
+	rows, width := withoutPast(t, p.Spec)
+	bins, err := gbdt.Bin(rows, width, p.Threads)
 	if err != nil {
 		return nil, err
 	}

@@ -123,3 +123,31 @@ func TestLSTMNamesWhatASpecLacks(t *testing.T) {
 		t.Errorf("a rate of -1: %v", err)
 	}
 }
+
+// TestTheOthersLeaveTheSequenceAlone fits trees and a line beside a sequence model: they become what they are without it.
+func TestTheOthersLeaveTheSequenceAlone(t *testing.T) {
+	d := town(3, 80, time.Hour)
+	p := quickLSTM()
+	p.Family = ""
+	s, err := train.FitAll(context.Background(), d, p, []string{model.FamilyGBDT, model.FamilyLinear, model.FamilyLSTM}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	alone, err := train.FitAll(context.Background(), d, p, []string{model.FamilyGBDT, model.FamilyLinear}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	narrow, wide := feature.Default().Len(), s.Fitted[model.FamilyLSTM].Artifact.Spec.Len()
+	row := make([]float32, wide)
+	for c := range row {
+		row[c] = float32(c%7) / 3
+	}
+	for _, f := range []string{model.FamilyGBDT, model.FamilyLinear} {
+		got, want := make([]float64, 3), make([]float64, 3)
+		s.Fitted[f].Artifact.Model.Predict(row, 1, got)
+		alone.Fitted[f].Artifact.Model.Predict(row[:narrow], 1, want)
+		if got[1] != want[1] {
+			t.Errorf("%s: %v beside a sequence model, %v without", f, got, want)
+		}
+	}
+}

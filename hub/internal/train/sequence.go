@@ -43,3 +43,22 @@ func pastColumns(spec feature.Spec) []int {
 		out = append(out, c)
 	}
 }
+
+// withoutPast returns the rows of a table without the hours of the past, and their width: the rows themselves when there are
+// none, or when other features follow them. Columns keep their numbers.
+func withoutPast(t *table, spec feature.Spec) (rows []float32, width int) {
+	names := spec.Names()
+	width = slices.IndexFunc(names, isPast)
+	if width <= 0 || !all(names[width:], isPast) {
+		return t.rows, t.width
+	}
+	rows = make([]float32, 0, t.len()*width)
+	for i := range t.len() {
+		rows = append(rows, t.row(int32(i))[:width]...)
+	}
+	return rows, width
+}
+
+func all(names []string, is func(string) bool) bool {
+	return !slices.ContainsFunc(names, func(n string) bool { return !is(n) })
+}

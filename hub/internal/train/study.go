@@ -48,9 +48,6 @@ func Families() []string {
 func FitAll(ctx context.Context, d Dataset, p Params, families []string, tell Progress) (Study, error) {
 	p = p.withDefaults()
 	s := Study{Fitted: map[string]Fitted{}}
-	if slices.Contains(families, model.FamilyLSTM) {
-		p.Spec = withPast(p.Spec)
-	}
 	if err := p.check(); err != nil {
 		return s, fmt.Errorf("train: %w", err)
 	}
@@ -58,6 +55,13 @@ func FitAll(ctx context.Context, d Dataset, p Params, families []string, tell Pr
 		if !slices.Contains(Families(), f) {
 			return s, fmt.Errorf("train: family %q: want one of %v", f, Families())
 		}
+	}
+	members := slices.DeleteFunc(slices.Clone(families), func(name string) bool { return name == model.FamilyEnsemble })
+	if len(members) == 0 {
+		members = slices.DeleteFunc(Families(), func(name string) bool { return name == model.FamilyEnsemble })
+	}
+	if slices.Contains(members, model.FamilyLSTM) {
+		p.Spec = withPast(p.Spec)
 	}
 	tell.tell("rows", 0)
 	began := ProcessCPU()
@@ -73,10 +77,6 @@ func FitAll(ctx context.Context, d Dataset, p Params, families []string, tell Pr
 	s.Cut, s.Points = past.to, t.points
 	s.sample = min(t.len(), 2400)
 	s.rows = slices.Clone(t.rows[:s.sample*t.width])
-	members := slices.DeleteFunc(slices.Clone(families), func(name string) bool { return name == model.FamilyEnsemble })
-	if len(members) == 0 {
-		members = slices.DeleteFunc(Families(), func(name string) bool { return name == model.FamilyEnsemble })
-	}
 	for i, name := range members {
 		q := p
 		q.Family = name
