@@ -28,8 +28,7 @@ func fitBoosted(ctx context.Context, t *table, p Params, tell Progress, r *Repor
 		return nil, err
 	}
 	tell.tell("trees", 0.2)
-	rows, width := withoutPast(t, p.Spec)
-	bins, err := gbdt.Bin(rows, width, p.Threads)
+	bins, err := t.binned(p)
 	if err != nil {
 		return nil, err
 	}

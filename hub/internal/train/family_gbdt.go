@@ -7,7 +7,6 @@ import (
 
 	"gonum.org/v1/gonum/stat"
 
-	"fluxora.dev/hub/internal/train/gbdt"
 	"fluxora.dev/shared/model"
 )
 
@@ -16,8 +15,7 @@ import (
 // many trees. Clipped squared loss avoids the trap of pinball loss on meters that read zero half of the time, whose leaves
 // all stay at zero.
 func fitGBDT(ctx context.Context, t *table, p Params, tell Progress, r *Report) (model.Model, error) {
-	rows, width := withoutPast(t, p.Spec)
-	bins, err := gbdt.Bin(rows, width, p.Threads)
+	bins, err := t.binned(p)
 	if err != nil {
 		return nil, err
 	}

@@ -31,6 +31,7 @@ type table struct {
 	fit, held  []int32   // rows to learn from, rows to calibrate on; no target of fit lies past the start of held
 	cut        meter.Millis
 	from, to   meter.Millis // of the histories that fit and held are from
+	bins       *binned
 	skipped    int          // points without a single row
 	met        Preparation
 	origin     []meter.Millis
@@ -56,7 +57,7 @@ func newTable(ctx context.Context, d Dataset, p Params) (*table, error) {
 	if len(d.Points) == 0 {
 		return nil, fmt.Errorf("%w: no points", ErrTooLittle)
 	}
-	t := &table{resolution: d.Points[0].History.Resolution, width: p.Spec.Len()}
+	t := &table{bins: new(binned), resolution: d.Points[0].History.Resolution, width: p.Spec.Len()}
 	total := time.Duration(0)
 	checked := map[*feature.Site]bool{}
 	for _, pt := range d.Points {
