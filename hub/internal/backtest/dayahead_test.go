@@ -1,6 +1,7 @@
 package backtest_test
 
 import (
+	"bytes"
 	"context"
 	"math"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"fluxora.dev/shared/feature"
 	"fluxora.dev/shared/forecast"
 	"fluxora.dev/shared/meter"
+	"fluxora.dev/shared/model"
 )
 
 // recorded reads the real meters beside the repository, or skips.
@@ -137,6 +139,54 @@ func TestCuts(t *testing.T) {
 		}
 		if len(got) != len(tc.want) {
 			t.Errorf("days %v: cuts of %v windows, want %v", tc.days, got, tc.want)
+		}
+	}
+}
+
+// TestFitsLearnNothingOfWhatTheyAreScoredOn: whatever happens from the first origin on, the fitted models are the same to
+// the last bit.
+func TestFitsLearnNothingOfWhatTheyAreScoredOn(t *testing.T) {
+	recorded := func(changed bool) train.Dataset {
+		var d train.Dataset
+		for m := range 3 {
+			h := feature.History{Start: meter.MillisOf(time.Date(2023, 1, 2, 0, 0, 0, 0, time.UTC)), Resolution: time.Hour}
+			for i := range 24 * (100 + 20*m) {
+				v := 1000 * float64(m+1) * (2 + math.Sin(float64(i)/24*2*math.Pi) + 0.3*math.Sin(float64(i*i%1009)))
+				if changed && i >= 24*86+23 { // from the first origin of the meter that ends first on
+					v = math.Mod(v*7919, 5000)
+				}
+				h.Energy = append(h.Energy, v)
+			}
+			d.Points = append(d.Points, train.Point{ID: string(rune('a' + m)), Register: meter.EnergyImport, History: h})
+		}
+		return d
+	}
+	o := backtest.DayAhead{Days: 14, At: 23 * time.Hour}
+	var encoded [2]map[string][]byte
+	for i, changed := range []bool{false, true} {
+		d := recorded(changed)
+		ws, left := o.Windows(d)
+		if len(left) > 0 {
+			t.Fatal(left)
+		}
+		cut := backtest.Cuts(ws)[0]
+		if want := d.Points[0].History.Start.Add(time.Duration(24*85+23) * time.Hour); cut.To != want {
+			t.Fatalf("first origin %s, want %s", cut.To, want)
+		}
+		s, err := train.FitAll(context.Background(), cut.Learn(d), train.Params{Horizon: 24 * time.Hour, Daily: []time.Duration{o.At}}, []string{model.FamilyBoosted, model.FamilySeasonal, model.FamilyEnsemble}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		encoded[i] = map[string][]byte{}
+		for name, f := range s.Fitted {
+			if encoded[i][name], err = model.Encode(f.Artifact); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for name := range encoded[0] {
+		if !bytes.Equal(encoded[0][name], encoded[1][name]) {
+			t.Errorf("%s: what came after the cut changed the model", name)
 		}
 	}
 }

@@ -28,7 +28,7 @@ func fitBoosted(ctx context.Context, t *table, p Params, tell Progress, r *Repor
 		return nil, err
 	}
 	tell.tell("trees", 0.2)
-	bins, err := t.binned(p)
+	bins, _, err := t.binned(p)
 	if err != nil {
 		return nil, err
 	}
@@ -74,9 +74,9 @@ func (l *line) left() []float64 {
 	return out
 }
 
-// boostedTrees are the settings of trees for what a line leaves.
+// boostedTrees returns the settings of trees for what a line leaves: fewer than without one, and every residual counts more.
 func boostedTrees() gbdt.Params {
-	p := gbdt.Defaults()
-	p.Trees, p.Leaves, p.MinLeaf, p.LearningRate, p.FeatureShare, p.Clip, p.Patience = 300, 31, 60, 0.06, 0.5, 0.3, 30
+	p := Trees()
+	p.Trees, p.Clip = 150, 1
 	return p
 }

@@ -8,7 +8,6 @@ import (
 	"gonum.org/v1/gonum/stat"
 
 	"fluxora.dev/hub/internal/train/forest"
-	"fluxora.dev/hub/internal/train/gbdt"
 	"fluxora.dev/shared/model"
 )
 
@@ -31,8 +30,7 @@ func fitForest(ctx context.Context, t *table, p Params, tell Progress, r *Report
 		return nil, err
 	}
 	tell.tell("bins", 0.1)
-	rows, width := withoutPast(t, p.Spec)
-	bins, err := gbdt.Bin(rows, width, p.Threads)
+	bins, width, err := t.binned(p)
 	if err != nil {
 		return nil, err
 	}

@@ -15,7 +15,7 @@ import (
 // many trees. Clipped squared loss avoids the trap of pinball loss on meters that read zero half of the time, whose leaves
 // all stay at zero.
 func fitGBDT(ctx context.Context, t *table, p Params, tell Progress, r *Report) (model.Model, error) {
-	bins, err := t.binned(p)
+	bins, _, err := t.binned(p)
 	if err != nil {
 		return nil, err
 	}

@@ -32,7 +32,7 @@ type table struct {
 	cut        meter.Millis
 	from, to   meter.Millis // of the histories that fit and held are from
 	bins       *binned
-	skipped    int          // points without a single row
+	skipped    int // points without a single row
 	met        Preparation
 	origin     []meter.Millis
 	end        []meter.Millis // of the target's interval, by row
