@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -20,7 +21,9 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/status"
 
 	"fluxora.dev/hub/internal/authority"
 	"fluxora.dev/hub/internal/derive"
@@ -78,6 +81,7 @@ type fleet struct {
 	mu        sync.Mutex
 	freshness []time.Duration // from the measurement to the ack
 	comeBacks atomic.Int64
+	broken    atomic.Int64 // connections
 	fresh     atomic.Int64 // readings measured
 }
 
@@ -289,10 +293,10 @@ func (f *fleet) judge(took time.Duration, heap uint64) {
 	}
 	p95 := f.freshness[len(f.freshness)*95/100]
 	s := f.server.Stats()
-	f.Logf("%d agents, %d readings of backlog in %s: %.0f readings/s, %.0f times real time; fresh readings: p50 %s, p95 %s, last %s; %d told to come back; heap of hub and agents together at most %d MB",
+	f.Logf("%d agents, %d readings of backlog in %s: %.0f readings/s, %.0f times real time; fresh readings: p50 %s, p95 %s, last %s; %d told to come back, %d connections broke; heap of hub and agents together at most %d MB",
 		f.plan.agents, backlog, took.Round(time.Millisecond), float64(backlog)/took.Seconds(), (24*time.Hour).Seconds()/took.Seconds(),
 		f.freshness[len(f.freshness)/2].Round(time.Millisecond), p95.Round(time.Millisecond), f.freshness[len(f.freshness)-1].Round(time.Millisecond),
-		f.comeBacks.Load(), heap>>20)
+		f.comeBacks.Load(), f.broken.Load(), heap>>20)
 	if p95 > time.Minute {
 		f.Errorf("of the fresh readings the slowest twentieth took more than %s: want at most a minute", p95)
 	}
@@ -345,10 +349,15 @@ func (a *simulated) run(ctx context.Context, drained chan<- struct{}, enough <-c
 	for {
 		err := a.session(ctx, conn, tick, drained, enough)
 		back, ok := errors.AsType[errComeBack](err)
-		if !ok {
+		switch {
+		case ok:
+			a.fleet.comeBacks.Add(1)
+		case status.Code(err) == codes.Unavailable && ctx.Err() == nil: // a connection that broke: as the agent does, come again
+			a.fleet.broken.Add(1)
+			back.after = time.Second + time.Duration(rand.Int64N(int64(4*time.Second)))
+		default:
 			return err
 		}
-		a.fleet.comeBacks.Add(1)
 		for wait := time.After(back.after); wait != nil; {
 			select {
 			case <-wait:
