@@ -31,6 +31,7 @@ type private struct {
 
 	mu      sync.Mutex
 	server  *postgres.Server
+	down    bool // server ended by itself, and no other runs yet
 	stopped bool
 }
 
@@ -83,7 +84,7 @@ func (p *private) keep(ctx context.Context) error {
 		p.log.Error("private Postgres ended by itself; starting it again", "error", server.Err())
 		_ = server.Stop() // gives up the lock on the directory
 		fresh, err := postgres.Start(ctx, p.o)
-		if err == nil {
+		if p.down = err != nil; !p.down {
 			p.server = fresh
 		}
 		p.mu.Unlock()
@@ -110,6 +111,9 @@ func (p *private) stop() error {
 	defer p.mu.Unlock()
 	p.stopped = true
 	_ = os.Remove(p.urlPath)
+	if p.down { // how it ended was said already
+		return nil
+	}
 	return p.server.Stop()
 }
 

@@ -101,6 +101,7 @@ func (w *world) faults() (can []fault, cannot map[string]string) {
 		}},
 	}
 	can = append(can,
+		fault{"store of an older format", 2, []victim{agentVictim, hubNetwork}, downgrade},
 		fault{"damaged file", 4, []victim{agentVictim, hubNetwork}, damage},
 		fault{longOutage, 1, []victim{hubNetwork}, outage},
 		fault{clonedAgent, 1, []victim{agentVictim, hubVictim, hubNetwork}, clone},

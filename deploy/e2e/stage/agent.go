@@ -65,6 +65,9 @@ http:
 	return a, nil
 }
 
+// Config returns the path of the agent's settings, for its commands.
+func (a *Agent) Config() string { return a.config }
+
 func (a *Agent) data() string { return filepath.Join(a.Dir, "agent") }
 
 // Enrolled reports whether the agent has an identity.
