@@ -1,0 +1,281 @@
+// Package watch examines how a model does on the points of an organisation, and the points themselves: live error beside the
+// baseline's, drift, and what is out of the ordinary.
+//
+// It knows which forecasts are made again for it and when a training is called for; how errors, drift and oddities are
+// judged, shared/watch and shared/anomaly say. It must not know SQL or the queue.
+//
+// Forecasts are made again from the history at the beginning of each day (UTC), as the agents made theirs: the same history
+// gives the same bits. Those from before the model had ended learning count for nothing in its live error. Drift is looked
+// for in the errors of a fixed rule, which are the same whatever model is active, so that a model that is new, or that has
+// seen the year before, changes nothing.
+package watch
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"sync"
+	"time"
+
+	"fluxora.dev/hub/internal/train"
+	"fluxora.dev/shared/anomaly"
+	"fluxora.dev/shared/feature"
+	"fluxora.dev/shared/forecast"
+	"fluxora.dev/shared/meter"
+	"fluxora.dev/shared/model"
+	"fluxora.dev/shared/watch"
+)
+
+const (
+	day       = 24 * time.Hour
+	week      = 7 * day
+	liveDays  = 42 // forecast again
+	usualMost = 52 // weeks that a reference takes at most
+	partBad   = 4  // a model is learnt anew when one point in so many has drifted
+	leastBad  = 2  // but not for fewer
+)
+
+// Point is what was found of one point.
+type Point struct {
+	ID        string
+	Register  meter.Register
+	Live      watch.Live        // without days when there is no model, or its learning has only just ended
+	Residuals watch.Verdict     // of the fixed rule
+	Features  []watch.Verdict   // of Watched, in its order; empty when the history is too short
+	Odd       []anomaly.Finding // of the last whole day
+}
+
+// Report is what an examination found.
+type Report struct {
+	To      meter.Millis // what was known
+	Model   string       // id of the version examined; empty when there is none
+	Points  []Point
+	Live    watch.Live    // of all points together
+	Drifted watch.Verdict // residuals of all points together
+}
+
+// Watched are the features whose drift is told: means over days, that move slowly. Single hours would cry wolf.
+var Watched = []string{"window mean 24h", "window std 168h", "drift 168h"}
+
+// Examine looks at all points. active may be nil.
+func Examine(ctx context.Context, d train.Dataset, active *model.Artifact, threads int) (Report, error) {
+	if threads == 0 {
+		threads = runtime.GOMAXPROCS(0)
+	}
+	_, to := d.Range()
+	r := Report{To: to, Points: make([]Point, len(d.Points))}
+	if active != nil {
+		r.Model = active.ID
+	}
+	seen := make([]examined, len(d.Points))
+	jobs := make(chan int)
+	var wg sync.WaitGroup
+	for range max(1, min(threads, len(d.Points))) {
+		wg.Go(func() {
+			for i := range jobs {
+				r.Points[i], seen[i] = examine(ctx, d.Points[i], to, active)
+			}
+		})
+	}
+	for i := range d.Points {
+		jobs <- i
+	}
+	close(jobs)
+	wg.Wait()
+	if ctx.Err() != nil {
+		return r, context.Cause(ctx)
+	}
+	weeks := make([]watch.Sketch, usualMost+watch.Span)
+	days := map[meter.Millis]watch.Day{}
+	for _, s := range seen {
+		for i := range weeks {
+			weeks[i].Merge(s.weeks[i])
+		}
+		for _, x := range s.days {
+			sum := days[x.Start]
+			sum.Start = x.Start
+			sum.Merge(x)
+			days[x.Start] = sum
+		}
+	}
+	r.Drifted = judge(watch.MeasureKS, "errors of all points", weeks)
+	var all []watch.Day
+	for t := watch.DayOf(to.Add(-liveDays * day)); t < to; t = t.Add(day) {
+		if x, ok := days[t]; ok {
+			all = append(all, x)
+		}
+	}
+	r.Live = watch.LiveOf(all, to)
+	return r, nil
+}
+
+// Retrain reports whether a training is called for, and why.
+func (r Report) Retrain() (string, bool) {
+	if why, bad := r.Live.Failing(); bad {
+		return "on all points together, " + why, true
+	}
+	if r.Drifted.Drifted {
+		return r.Drifted.Reason, true
+	}
+	drifted, why := 0, ""
+	for _, p := range r.Points {
+		if p.Residuals.Drifted {
+			if drifted++; drifted == 1 {
+				why = p.Residuals.Reason
+			}
+		}
+	}
+	if drifted >= leastBad && partBad*drifted >= len(r.Points) {
+		return fmt.Sprintf("%d of %d points drifted; of the first, %s", drifted, len(r.Points), why), true
+	}
+	return "", false
+}
+
+// examined is what a point gives to the sums over all.
+type examined struct {
+	weeks [usualMost + watch.Span]watch.Sketch
+	days  []watch.Day
+}
+
+// examine looks at one point. A history that ends long before the others' has nothing live.
+func examine(ctx context.Context, p train.Point, to meter.Millis, active *model.Artifact) (Point, examined) {
+	out := Point{ID: p.ID, Register: p.Register}
+	var s examined
+	if ctx.Err() != nil || p.History.Check() != nil {
+		return out, s
+	}
+	var features [][]watch.Sketch
+	s.weeks, features = sketches(p.History, to)
+	out.Residuals = judge(watch.MeasureKS, "errors", s.weeks[:])
+	for i, name := range Watched {
+		out.Features = append(out.Features, judge(watch.MeasurePSI, name, features[i]))
+	}
+	var odd *anomaly.Finding
+	s.days, odd = replay(p, to, active)
+	out.Live = watch.LiveOf(s.days, to)
+	if f, ok := anomaly.Last(p.History); ok && f.End > to.Add(-2*day) {
+		out.Odd = append(out.Odd, f)
+	}
+	if odd != nil {
+		out.Odd = append(out.Odd, *odd)
+	}
+	return out, s
+}
+
+// judge compares the last weeks with those before.
+func judge(m watch.Measure, name string, weeks []watch.Sketch) watch.Verdict {
+	usual := weeks[:len(weeks)-watch.Span]
+	for len(usual) > 0 && usual[0].Known() == 0 {
+		usual = usual[1:]
+	}
+	ref, ok := watch.NewReference(m, usual)
+	if !ok {
+		return watch.Verdict{}
+	}
+	return ref.Judge(name, weeks[len(weeks)-watch.Span:])
+}
+
+// rule is the fixed rule: the mean of the same hour in the last weeks, moved by most of how far the last day was from such
+// means; and after its two features, those watched.
+var rule = func() feature.Spec {
+	text := "fluxora-features 1\nweeks mean 4\ndrift 24h\n"
+	for _, name := range Watched {
+		text += name + "\n"
+	}
+	spec, err := feature.ParseSpec(text)
+	if err != nil {
+		panic(err) // a constant
+	}
+	return spec
+}()
+
+const followed = 0.7 // share of the last day's drift that the rule expects to last
+
+// sketches returns, for each of the last whole weeks, the errors of the fixed rule on forecasts of a day, and the features
+// watched, four times a day.
+func sketches(h feature.History, to meter.Millis) (errors [usualMost + watch.Span]watch.Sketch, features [][]watch.Sketch) {
+	features = make([][]watch.Sketch, len(Watched))
+	for i := range features {
+		features[i] = make([]watch.Sketch, len(errors))
+	}
+	b := feature.NewBuilder(rule)
+	row := make([]float32, rule.Len())
+	from := watch.DayOf(to).Add(-time.Duration(len(errors)) * week)
+	for w := range errors {
+		for q := range 4 * 7 {
+			origin := from.Add(time.Duration(w)*week + time.Duration(q)*6*time.Hour)
+			if origin < h.Start || origin >= h.End() || b.Reset(h, origin) != nil || b.Known() == 0 {
+				continue
+			}
+			b.Row(1, row)
+			for i := range Watched {
+				features[i][w].Add(float64(row[2+i]))
+			}
+			if q%4 != 0 {
+				continue
+			}
+			for step := 1; step <= int(day/h.Resolution); step++ {
+				b.Row(step, row)
+				if r := watch.Residual(b.Target(step), float64(row[0])+followed*float64(row[1]), 1); r == r {
+					errors[w].Add(r)
+				}
+			}
+		}
+	}
+	return errors, features
+}
+
+// replay forecasts each of the last days again, with the model and with the baseline. It returns how both did on the days
+// after the model had ended learning, and what was odd about the last day beside the model's forecast, or the baseline's
+// where there is no model.
+func replay(p train.Point, to meter.Millis, active *model.Artifact) ([]watch.Day, *anomaly.Finding) {
+	h := p.History
+	if active != nil && active.Resolution != h.Resolution {
+		active = nil
+	}
+	var mk forecast.Maker
+	var out []watch.Day
+	var past []float64
+	var odd *anomaly.Finding
+	horizon := int(day / h.Resolution)
+	if active != nil {
+		horizon = min(horizon, int(active.Horizon/h.Resolution))
+	}
+	last := watch.DayOf(to).Add(-day)
+	for t := watch.DayOf(to).Add(-liveDays * day); t <= last; t = t.Add(day) {
+		base, err := forecast.MakeBaseline(h.Before(t), p.ID, p.Register, t, horizon, nil, t)
+		if err != nil {
+			continue
+		}
+		f := base
+		if active != nil {
+			if f, err = mk.Make(h.Before(t), p.ID, p.Register, t, horizon, active, forecast.Active, nil, t); err != nil {
+				continue
+			}
+			if t >= active.TrainedTo {
+				x := watch.Day{Start: t}
+				count(&x.Model, f, h)
+				count(&x.Baseline, base, h)
+				out = append(out, x)
+			}
+		}
+		if t == last {
+			if limit, ok := anomaly.Limit(past); ok {
+				if found, ok := anomaly.JudgeForecast(f, h, limit); ok {
+					odd = &found
+				}
+			}
+		}
+		strength, _, _ := anomaly.Beyond(f, h)
+		past = append(past, strength)
+	}
+	return out, odd
+}
+
+// count adds a forecast to a score, as far as it is known what happened.
+func count(s *forecast.Score, f forecast.Forecast, h feature.History) {
+	n := len(f.Levels)
+	for step := 1; step <= f.Steps(); step++ {
+		s.Add(f.Levels, f.Values[(step-1)*n:step*n], h.At(f.Start(step)))
+	}
+}
