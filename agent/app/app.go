@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -204,7 +205,7 @@ func (a *agent) startForecasts() error {
 	if err != nil {
 		return fmt.Errorf("zone %q: %w", a.config.Zone, err)
 	}
-	a.predict = predict.New(histories{a.history, a.config, zone}, &models{cache: a.cache, log: a.component("models")}, predict.Options{
+	a.predict = predict.New(histories{a.history, a.config, zone, a.config.Around()}, &models{cache: a.cache, log: a.component("models")}, predict.Options{
 		Horizon: a.config.Forecast.Horizon, Levels: a.config.Forecast.Levels, Now: a.now,
 	})
 	a.parts.Go("history", a.history.Run)
@@ -304,7 +305,8 @@ func (a *agent) reconfigure(s wire.SiteConfig) {
 	}
 	now, then := a.config, decidedBy(a.config, s)
 	same := now.Zone == then.Zone && now.Resolution == then.Resolution && now.Forecast.Horizon == then.Forecast.Horizon &&
-		slices.Equal(now.Forecast.Levels, then.Forecast.Levels)
+		slices.Equal(now.Forecast.Levels, then.Forecast.Levels) &&
+		now.Country == then.Country && slices.Equal(now.Vacations, then.Vacations) && maps.Equal(now.Facts, then.Facts)
 	if err := keepDecided(a.store, s); err != nil {
 		a.log.Error("the site's configuration could not be kept; the hub will tell it again", "error", err)
 		return

@@ -9,6 +9,7 @@ import (
 
 	"fluxora.dev/agent/internal/identity"
 	"fluxora.dev/proto/wire"
+	"fluxora.dev/shared/feature"
 )
 
 // Identity is who an agent is at its hub.
@@ -72,6 +73,15 @@ func decidedBy(c Config, s wire.SiteConfig) Config {
 	}
 	if len(s.Levels) > 0 {
 		c.Forecast.Levels = s.Levels
+	}
+	if (&feature.Site{Country: s.Country}).Check() == nil && s.Country != "" {
+		c.Country = s.Country
+	}
+	if len(s.Vacations) > 0 {
+		c.Vacations = s.Vacations
+	}
+	if len(s.Facts) > 0 {
+		c.Facts = s.Facts
 	}
 	return c
 }

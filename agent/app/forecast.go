@@ -39,6 +39,7 @@ type histories struct {
 	intervals *history.History
 	config    Config
 	zone      *time.Location
+	site      *feature.Site
 }
 
 var _ predict.Histories = histories{}
@@ -53,7 +54,9 @@ func (h histories) History(point string, register meter.Register, from, to meter
 	if len(is) > 0 {
 		from = max(from, is[0].Start)
 	}
-	return feature.NewHistory(is, from.Floor(resolution), to, resolution, h.zone)
+	out, err := feature.NewHistory(is, from.Floor(resolution), to, resolution, h.zone)
+	out.Site = h.site
+	return out, err
 }
 
 // maker makes the schedule's forecasts with the predictor and logs which rungs failed.

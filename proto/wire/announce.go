@@ -6,7 +6,9 @@ import (
 	"time"
 
 	uplinkv1 "fluxora.dev/proto/fluxora/uplink/v1"
+	"fluxora.dev/shared/feature"
 	"fluxora.dev/shared/forecast"
+	"fluxora.dev/shared/holiday"
 	"fluxora.dev/shared/meter"
 )
 
@@ -39,13 +41,29 @@ type SiteConfig struct {
 	Resolution time.Duration
 	Horizon    int // intervals
 	Levels     []float64
+	Country    string // ISO 3166-1 alpha-2, or with a part of it as DE-BY
+	Vacations  []holiday.Range
+	Facts      map[string]float64
 }
+
+// Around returns what of c surrounds the points of the site.
+func (c SiteConfig) Around() *feature.Site {
+	return &feature.Site{Country: c.Country, Vacations: c.Vacations, Facts: c.Facts}
+}
+
+// maxVacations bounds what is decoded; package feature bounds what is used.
+const maxVacations = 1000
 
 // EncodeSiteConfig returns the message for c.
 func EncodeSiteConfig(c SiteConfig) *uplinkv1.SiteConfig {
-	return &uplinkv1.SiteConfig{
+	m := &uplinkv1.SiteConfig{
 		Revision: c.Revision, Zone: c.Zone, ResolutionMs: c.Resolution.Milliseconds(), Horizon: uint32(c.Horizon), Levels: c.Levels,
+		Country: c.Country, Facts: c.Facts,
 	}
+	for _, v := range c.Vacations {
+		m.Vacations = append(m.Vacations, v.String())
+	}
+	return m
 }
 
 // DecodeSiteConfig returns what m says.
@@ -62,6 +80,24 @@ func DecodeSiteConfig(m *uplinkv1.SiteConfig) (SiteConfig, error) {
 		if err := forecast.CheckLevels(c.Levels); err != nil {
 			return SiteConfig{}, invalid("site configuration: %v", err)
 		}
+	}
+	if c.Country, c.Facts = m.GetCountry(), m.GetFacts(); len(m.GetVacations()) > maxVacations {
+		return SiteConfig{}, invalid("site configuration: %d vacations: want at most %d", len(m.GetVacations()), maxVacations)
+	}
+	for _, text := range m.GetVacations() {
+		var v holiday.Range
+		if err := v.UnmarshalText([]byte(text)); err != nil {
+			return SiteConfig{}, invalid("site configuration: %v", err)
+		}
+		c.Vacations = append(c.Vacations, v)
+	}
+	if err := checkText("site configuration: country", c.Country); err != nil {
+		return SiteConfig{}, err
+	}
+	around := c.Around()
+	around.Country = "" // another hub may know countries that this agent does not: they are left out later, not refused
+	if err := around.Check(); err != nil {
+		return SiteConfig{}, invalid("site configuration: %v", err)
 	}
 	return c, checkText("site configuration: zone", c.Zone)
 }

@@ -17,6 +17,7 @@ import (
 	"fluxora.dev/proto/wire"
 	"fluxora.dev/shared/chunk"
 	"fluxora.dev/shared/forecast"
+	"fluxora.dev/shared/holiday"
 	"fluxora.dev/shared/meter"
 )
 
@@ -176,6 +177,11 @@ func TestAnnouncementsRoundTrip(t *testing.T) {
 		c := wire.SiteConfig{
 			Revision: rapid.Uint64().Draw(t, "revision"), Zone: texts.Draw(t, "zone"), Resolution: time.Duration(rapid.IntRange(0, 1440).Draw(t, "minutes")) * time.Minute,
 			Horizon: rapid.IntRange(0, wire.MaxSteps).Draw(t, "horizon"), Levels: []float64{0.5},
+			Country: texts.Draw(t, "country"), Facts: map[string]float64{"area_m2": rapid.Float64Range(-1e9, 1e9).Draw(t, "area")},
+		}
+		for d := holiday.Date(0); rapid.Bool().Draw(t, "one more vacation"); d += 60 {
+			from := d + holiday.Date(rapid.IntRange(0, 20).Draw(t, "from"))
+			c.Vacations = append(c.Vacations, holiday.Range{From: from, To: from + holiday.Date(rapid.IntRange(1, 40).Draw(t, "days"))})
 		}
 		gotConfig, err := wire.DecodeSiteConfig(pass(t, wire.EncodeSiteConfig(c)))
 		same(t, c, gotConfig, err)

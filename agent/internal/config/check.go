@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"fluxora.dev/shared/feature"
 	"fluxora.dev/shared/forecast"
 	"fluxora.dev/shared/meter"
 	"fluxora.dev/shared/settings"
@@ -25,6 +26,15 @@ func (c *Config) Check(report func(key, format string, args ...any)) {
 	}
 	if _, err := time.LoadLocation(c.Zone); err != nil || c.Zone == "Local" || c.Zone == "" {
 		report("zone", "%q is no time zone: want an IANA name, as Europe/Oslo", c.Zone)
+	}
+	if err := (&feature.Site{Country: c.Country}).Check(); err != nil {
+		report("country", "%v", err)
+	}
+	if err := (&feature.Site{Vacations: c.Vacations}).Check(); err != nil {
+		report("vacations", "%v", err)
+	}
+	if err := (&feature.Site{Facts: c.Facts}).Check(); err != nil {
+		report("facts", "%v", err)
 	}
 	checkResolution(report, "resolution", c.Resolution)
 	c.MQTT.check(report)

@@ -7,7 +7,9 @@ package config
 import (
 	"time"
 
+	"fluxora.dev/shared/feature"
 	"fluxora.dev/shared/forecast"
+	"fluxora.dev/shared/holiday"
 	"fluxora.dev/shared/settings"
 )
 
@@ -16,19 +18,22 @@ const Prefix = "FLUXORA_AGENT_"
 
 // Config is every setting of an agent.
 type Config struct {
-	Site       string        `yaml:"site"`       // the site's name, as in its topics; required
-	DataDir    string        `yaml:"data_dir"`   // where readings and identity are kept; one agent each
-	Zone       string        `yaml:"zone"`       // IANA time zone that people at the site follow
-	Resolution time.Duration `yaml:"resolution"` // length of intervals: 5m, 10m, 15m, 30m or 1h
-	MQTT       MQTT          `yaml:"mqtt"`
-	Store      Store         `yaml:"store"`
-	Limits     Limits        `yaml:"limits"`
-	Points     []Point       `yaml:"points"` // only points that differ from the defaults need an entry
-	Forecast   Forecast      `yaml:"forecast"`
-	Hub        Hub           `yaml:"hub"`
-	Clock      Clock         `yaml:"clock"`
-	HTTP       HTTP          `yaml:"http"`
-	Log        Log           `yaml:"log"`
+	Site       string             `yaml:"site"`       // the site's name, as in its topics; required
+	DataDir    string             `yaml:"data_dir"`   // where readings and identity are kept; one agent each
+	Zone       string             `yaml:"zone"`       // IANA time zone that people at the site follow
+	Country    string             `yaml:"country"`    // ISO 3166-1, as NO or DE-BY, for public holidays; what the hub says counts
+	Vacations  []holiday.Range    `yaml:"vacations"`  // school holidays or closures, half-open and in order: 2024-06-22/2024-08-19
+	Facts      map[string]float64 `yaml:"facts"`      // what does not change, as area_m2: 437
+	Resolution time.Duration      `yaml:"resolution"` // length of intervals: 5m, 10m, 15m, 30m or 1h
+	MQTT       MQTT               `yaml:"mqtt"`
+	Store      Store              `yaml:"store"`
+	Limits     Limits             `yaml:"limits"`
+	Points     []Point            `yaml:"points"` // only points that differ from the defaults need an entry
+	Forecast   Forecast           `yaml:"forecast"`
+	Hub        Hub                `yaml:"hub"`
+	Clock      Clock              `yaml:"clock"`
+	HTTP       HTTP               `yaml:"http"`
+	Log        Log                `yaml:"log"`
 }
 
 // MQTT is the broker and what is read from it.
@@ -160,4 +165,9 @@ func (c Config) PointOf(name string) Point {
 		p.Resolution = c.Resolution
 	}
 	return p
+}
+
+// Around returns what surrounds the points of the site.
+func (c Config) Around() *feature.Site {
+	return &feature.Site{Country: c.Country, Vacations: c.Vacations, Facts: c.Facts}
 }

@@ -45,6 +45,7 @@ type cli struct {
 		Alias    modelAliasCmd   `cmd:"" help:"Give a model version a name."`
 		Unalias  modelUnaliasCmd `cmd:"" help:"Take a name away."`
 	} `cmd:"" help:"Models."`
+	Site  siteCmd `cmd:"" help:"Show a site, or change its zone, country, vacations and facts."`
 	Token struct {
 		Create tokenCreateCmd `cmd:"" help:"Make a token with which one agent can enrol, once."`
 		List   tokenListCmd   `cmd:"" help:"List tokens."`

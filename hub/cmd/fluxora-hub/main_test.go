@@ -111,3 +111,30 @@ func TestCommandsOnADatabase(t *testing.T) {
 		t.Errorf("no database: %d %s", code, errs)
 	}
 }
+
+func TestSiteCommand(t *testing.T) {
+	env := []string{"FLUXORA_HUB_DATABASE_URL=" + pgtest.Database(t, "empty", nil), "FLUXORA_HUB_LOG_LEVEL=error"}
+	if code, _, errs := call(t, env, "token", "create", "--site", "oslo", "--zone", "Europe/Oslo"); code != 0 {
+		t.Fatal(errs)
+	}
+	var v struct {
+		Country   string
+		Vacations []string
+		Facts     map[string]float64
+	}
+	code, out, errs := call(t, env, "site", "oslo", "--country", "NO", "--vacations", "2024-06-22/2024-08-19,2024-12-21/2025-01-02", "--facts", "area_m2=437", "--json")
+	if err := json.Unmarshal([]byte(out), &v); code != 0 || err != nil || v.Country != "NO" || len(v.Vacations) != 2 || v.Facts["area_m2"] != 437 {
+		t.Fatalf("site: %d %v %s %s", code, err, out, errs)
+	}
+	if code, out, _ := call(t, env, "site", "oslo"); code != 0 || !strings.Contains(out, "2024-06-22/2024-08-19") {
+		t.Errorf("site: %d %s", code, out)
+	}
+	for _, args := range [][]string{{"--country", "UK"}, {"--vacations", "2024-06-22"}, {"--facts", "Area=1"}, {"--zone", "Mars"}} {
+		if code, _, errs := call(t, env, append([]string{"site", "oslo"}, args...)...); code != 1 || !strings.Contains(errs, "want") {
+			t.Errorf("site %v: %d %s", args, code, errs)
+		}
+	}
+	if code, _, _ := call(t, env, "site", "bergen"); code != 1 {
+		t.Errorf("a site that is not there: %d", code)
+	}
+}

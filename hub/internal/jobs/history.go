@@ -34,6 +34,7 @@ func load(ctx context.Context, st *store.Store, org uuid.UUID, resolution, most 
 	every := 1 + int(wanted/mostIntervals)
 	var d train.Dataset
 	zones := map[string]*time.Location{}
+	sites := map[uuid.UUID]*feature.Site{}
 	for i := 0; i < len(points); i += every {
 		p := points[i]
 		zone, ok := zones[p.Zone]
@@ -42,6 +43,13 @@ func load(ctx context.Context, st *store.Store, org uuid.UUID, resolution, most 
 				return d, all, fmt.Errorf("load history of point %s: %w", p.Point, err)
 			}
 			zones[p.Zone] = zone
+		}
+		if sites[p.Site] == nil {
+			site, err := st.Site(ctx, org, p.Site)
+			if err != nil {
+				return d, all, fmt.Errorf("load history of point %s: %w", p.Point, err)
+			}
+			sites[p.Site] = site.Around()
 		}
 		from, to := p.From.Floor(resolution), p.To.Floor(resolution)
 		intervals, err := st.Intervals(ctx, org, p.Point, meter.Register(p.Register), from, to)
@@ -52,6 +60,7 @@ func load(ctx context.Context, st *store.Store, org uuid.UUID, resolution, most 
 		if err != nil {
 			return d, all, fmt.Errorf("load history of point %s: %w", p.Point, err)
 		}
+		h.Site = sites[p.Site]
 		if len(h.Energy) > 0 {
 			d.Points = append(d.Points, train.Point{ID: p.Point.String(), Register: meter.Register(p.Register), History: h, Loaded: loaded(intervals)})
 		}

@@ -8,7 +8,9 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"fluxora.dev/shared/feature"
 	"fluxora.dev/shared/forecast"
+	"fluxora.dev/shared/holiday"
 	"fluxora.dev/shared/interval"
 	"fluxora.dev/shared/meter"
 )
@@ -18,11 +20,18 @@ type Site struct {
 	ID         uuid.UUID
 	Name       string
 	Zone       string // IANA name; UTC when empty
-	Country    string // ISO 3166-1 alpha-2; may be empty
+	Country    string // ISO 3166-1 alpha-2, or with a part of it as DE-BY; may be empty
 	Resolution time.Duration
 	Horizon    int // intervals
 	Levels     []float64
 	Revision   uint64
+	Vacations  []holiday.Range    // nil: not known
+	Facts      map[string]float64 // as area_m2
+}
+
+// Around returns what surrounds the points of the site.
+func (s Site) Around() *feature.Site {
+	return &feature.Site{Country: s.Country, Vacations: s.Vacations, Facts: s.Facts}
 }
 
 // Check returns an error that names what is wrong with s.
@@ -40,6 +49,9 @@ func (s Site) Check() error {
 		return fmt.Errorf("site %s: horizon %d: want 1 to 10,000 intervals", s.Name, s.Horizon)
 	}
 	if err := forecast.CheckLevels(s.Levels); err != nil {
+		return fmt.Errorf("site %s: %w", s.Name, err)
+	}
+	if err := s.Around().Check(); err != nil {
 		return fmt.Errorf("site %s: %w", s.Name, err)
 	}
 	return nil
@@ -83,9 +95,9 @@ func (s *Store) EnsureSite(ctx context.Context, org uuid.UUID, site Site) (Site,
 	}
 	err := s.inTx(ctx, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, `
-			insert into site (org_id, site_id, name, zone, country, resolution_ms, horizon, levels)
-			values ($1, $2, $3, $4, nullif($5, ''), $6, $7, $8) on conflict do nothing`,
-			org, newID(), site.Name, site.Zone, site.Country, site.Resolution.Milliseconds(), site.Horizon, site.Levels)
+			insert into site (org_id, site_id, name, zone, country, resolution_ms, horizon, levels, vacations, facts)
+			values ($1, $2, $3, $4, nullif($5, ''), $6, $7, $8, $9, $10) on conflict do nothing`,
+			org, newID(), site.Name, site.Zone, site.Country, site.Resolution.Milliseconds(), site.Horizon, site.Levels, texts(site.Vacations), site.Facts)
 		if err != nil {
 			return err
 		}
@@ -125,24 +137,54 @@ func (s *Store) SiteConfig(ctx context.Context, org, site uuid.UUID) (Site, erro
 func (s *Store) site(ctx context.Context, where string, args ...any) (Site, error) {
 	var v Site
 	var ms int64
+	var vacations []string
 	err := s.pool.QueryRow(ctx, `
-		select site_id, name, zone, coalesce(country, ''), resolution_ms, horizon, levels, revision
+		select site_id, name, zone, coalesce(country, ''), resolution_ms, horizon, levels, revision, vacations, facts
 		from site where org_id = $1 and `+where, args...).
-		Scan(&v.ID, &v.Name, &v.Zone, &v.Country, &ms, &v.Horizon, &v.Levels, &v.Revision)
+		Scan(&v.ID, &v.Name, &v.Zone, &v.Country, &ms, &v.Horizon, &v.Levels, &v.Revision, &vacations, &v.Facts)
+	if err == nil {
+		v.Vacations, err = ranges(vacations)
+	}
 	v.Resolution = time.Duration(ms) * time.Millisecond
 	return v, notFound(err, "site")
 }
 
-// UpdateSite changes zone, country, resolution, horizon and levels of the site and raises its revision. Intervals and rollups follow
-// when the site is derived next, which this asks for.
+// texts returns dates as the database holds them, nil for nil.
+func texts(rs []holiday.Range) []string {
+	if rs == nil {
+		return nil
+	}
+	out := make([]string, len(rs))
+	for i, r := range rs {
+		out[i] = r.String()
+	}
+	return out
+}
+
+// ranges reads what texts returned.
+func ranges(texts []string) ([]holiday.Range, error) {
+	if texts == nil {
+		return nil, nil
+	}
+	out := make([]holiday.Range, len(texts))
+	for i, text := range texts {
+		if err := out[i].UnmarshalText([]byte(text)); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// UpdateSite changes everything of the site but its name and raises its revision. Intervals and rollups follow when the site is
+// derived next, which this asks for.
 func (s *Store) UpdateSite(ctx context.Context, org uuid.UUID, site Site) error {
 	if err := site.Check(); err != nil {
 		return err
 	}
 	tag, err := s.pool.Exec(ctx, `
-		update site set zone = $3, country = nullif($4, ''), resolution_ms = $5, horizon = $6, levels = $7, revision = revision + 1
+		update site set zone = $3, country = nullif($4, ''), resolution_ms = $5, horizon = $6, levels = $7, vacations = $8, facts = $9, revision = revision + 1
 		where org_id = $1 and site_id = $2`,
-		org, site.ID, site.Zone, site.Country, site.Resolution.Milliseconds(), site.Horizon, site.Levels)
+		org, site.ID, site.Zone, site.Country, site.Resolution.Milliseconds(), site.Horizon, site.Levels, texts(site.Vacations), site.Facts)
 	if err == nil && tag.RowsAffected() == 0 {
 		err = ErrNotFound
 	}

@@ -113,7 +113,10 @@ func (s Store) PutCertificate(ctx context.Context, a ingest.Agent, serial string
 }
 
 func siteConfig(s store.Site) wire.SiteConfig {
-	return wire.SiteConfig{Revision: s.Revision, Zone: s.Zone, Resolution: s.Resolution, Horizon: s.Horizon, Levels: s.Levels}
+	return wire.SiteConfig{
+		Revision: s.Revision, Zone: s.Zone, Resolution: s.Resolution, Horizon: s.Horizon, Levels: s.Levels,
+		Country: s.Country, Vacations: s.Vacations, Facts: s.Facts,
+	}
 }
 
 // translate says err in the words of package ingest, keeping its text and what it wraps.

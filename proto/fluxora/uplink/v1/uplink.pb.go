@@ -1930,6 +1930,9 @@ type SiteConfig struct {
 	ResolutionMs  int64                  `protobuf:"varint,3,opt,name=resolution_ms,json=resolutionMs,proto3" json:"resolution_ms,omitempty"`
 	Horizon       uint32                 `protobuf:"varint,4,opt,name=horizon,proto3" json:"horizon,omitempty"` // intervals
 	Levels        []float64              `protobuf:"fixed64,5,rep,packed,name=levels,proto3" json:"levels,omitempty"`
+	Country       string                 `protobuf:"bytes,6,opt,name=country,proto3" json:"country,omitempty"`                                                                         // ISO 3166-1 alpha-2, or with a part of it as DE-BY
+	Vacations     []string               `protobuf:"bytes,7,rep,name=vacations,proto3" json:"vacations,omitempty"`                                                                     // local dates, half-open and in order, "2024-06-22/2024-08-19"
+	Facts         map[string]float64     `protobuf:"bytes,8,rep,name=facts,proto3" json:"facts,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"fixed64,2,opt,name=value"` // "area_m2"
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1995,6 +1998,27 @@ func (x *SiteConfig) GetHorizon() uint32 {
 func (x *SiteConfig) GetLevels() []float64 {
 	if x != nil {
 		return x.Levels
+	}
+	return nil
+}
+
+func (x *SiteConfig) GetCountry() string {
+	if x != nil {
+		return x.Country
+	}
+	return ""
+}
+
+func (x *SiteConfig) GetVacations() []string {
+	if x != nil {
+		return x.Vacations
+	}
+	return nil
+}
+
+func (x *SiteConfig) GetFacts() map[string]float64 {
+	if x != nil {
+		return x.Facts
 	}
 	return nil
 }
@@ -2363,14 +2387,21 @@ const file_fluxora_uplink_v1_uplink_proto_rawDesc = "" +
 	"\bafter_ms\x18\x01 \x01(\x03R\aafterMs\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x18\n" +
 	"\adoubled\x18\x03 \x01(\bR\adoubled\x12\x1b\n" +
-	"\tnew_epoch\x18\x04 \x01(\bR\bnewEpoch\"\x93\x01\n" +
+	"\tnew_epoch\x18\x04 \x01(\bR\bnewEpoch\"\xc5\x02\n" +
 	"\n" +
 	"SiteConfig\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\x12\x12\n" +
 	"\x04zone\x18\x02 \x01(\tR\x04zone\x12#\n" +
 	"\rresolution_ms\x18\x03 \x01(\x03R\fresolutionMs\x12\x18\n" +
 	"\ahorizon\x18\x04 \x01(\rR\ahorizon\x12\x16\n" +
-	"\x06levels\x18\x05 \x03(\x01R\x06levels\"A\n" +
+	"\x06levels\x18\x05 \x03(\x01R\x06levels\x12\x18\n" +
+	"\acountry\x18\x06 \x01(\tR\acountry\x12\x1c\n" +
+	"\tvacations\x18\a \x03(\tR\tvacations\x12>\n" +
+	"\x05facts\x18\b \x03(\v2(.fluxora.uplink.v1.SiteConfig.FactsEntryR\x05facts\x1a8\n" +
+	"\n" +
+	"FactsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x01R\x05value:\x028\x01\"A\n" +
 	"\x06Models\x127\n" +
 	"\x06models\x18\x01 \x03(\v2\x1f.fluxora.uplink.v1.ModelVersionR\x06models\"\x94\x01\n" +
 	"\fModelVersion\x12\x0e\n" +
@@ -2404,7 +2435,7 @@ func file_fluxora_uplink_v1_uplink_proto_rawDescGZIP() []byte {
 	return file_fluxora_uplink_v1_uplink_proto_rawDescData
 }
 
-var file_fluxora_uplink_v1_uplink_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
+var file_fluxora_uplink_v1_uplink_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_fluxora_uplink_v1_uplink_proto_goTypes = []any{
 	(*EnrolRequest)(nil),     // 0: fluxora.uplink.v1.EnrolRequest
 	(*EnrolResponse)(nil),    // 1: fluxora.uplink.v1.EnrolResponse
@@ -2436,10 +2467,11 @@ var file_fluxora_uplink_v1_uplink_proto_goTypes = []any{
 	(*ModelVersion)(nil),     // 27: fluxora.uplink.v1.ModelVersion
 	(*ArtifactRequest)(nil),  // 28: fluxora.uplink.v1.ArtifactRequest
 	(*ArtifactResponse)(nil), // 29: fluxora.uplink.v1.ArtifactResponse
-	(*v1.Series)(nil),        // 30: fluxora.meter.v1.Series
-	(*v1.Block)(nil),         // 31: fluxora.meter.v1.Block
-	(*v1.Forecast)(nil),      // 32: fluxora.meter.v1.Forecast
-	(*v1.Quarantined)(nil),   // 33: fluxora.meter.v1.Quarantined
+	nil,                      // 30: fluxora.uplink.v1.SiteConfig.FactsEntry
+	(*v1.Series)(nil),        // 31: fluxora.meter.v1.Series
+	(*v1.Block)(nil),         // 32: fluxora.meter.v1.Block
+	(*v1.Forecast)(nil),      // 33: fluxora.meter.v1.Forecast
+	(*v1.Quarantined)(nil),   // 34: fluxora.meter.v1.Quarantined
 }
 var file_fluxora_uplink_v1_uplink_proto_depIdxs = []int32{
 	25, // 0: fluxora.uplink.v1.EnrolResponse.config:type_name -> fluxora.uplink.v1.SiteConfig
@@ -2462,31 +2494,32 @@ var file_fluxora_uplink_v1_uplink_proto_depIdxs = []int32{
 	23, // 17: fluxora.uplink.v1.SyncResponse.resent_ack:type_name -> fluxora.uplink.v1.ResentAck
 	8,  // 18: fluxora.uplink.v1.Hello.lineage:type_name -> fluxora.uplink.v1.Lineage
 	6,  // 19: fluxora.uplink.v1.Welcome.beyond:type_name -> fluxora.uplink.v1.Range
-	30, // 20: fluxora.uplink.v1.Declaration.series:type_name -> fluxora.meter.v1.Series
-	31, // 21: fluxora.uplink.v1.Batch.blocks:type_name -> fluxora.meter.v1.Block
+	31, // 20: fluxora.uplink.v1.Declaration.series:type_name -> fluxora.meter.v1.Series
+	32, // 21: fluxora.uplink.v1.Batch.blocks:type_name -> fluxora.meter.v1.Block
 	6,  // 22: fluxora.uplink.v1.Ack.range:type_name -> fluxora.uplink.v1.Range
 	6,  // 23: fluxora.uplink.v1.Overlap.range:type_name -> fluxora.uplink.v1.Range
 	6,  // 24: fluxora.uplink.v1.Overlap.beyond:type_name -> fluxora.uplink.v1.Range
 	6,  // 25: fluxora.uplink.v1.Refusal.range:type_name -> fluxora.uplink.v1.Range
-	32, // 26: fluxora.uplink.v1.Report.forecasts:type_name -> fluxora.meter.v1.Forecast
-	33, // 27: fluxora.uplink.v1.Report.quarantined:type_name -> fluxora.meter.v1.Quarantined
+	33, // 26: fluxora.uplink.v1.Report.forecasts:type_name -> fluxora.meter.v1.Forecast
+	34, // 27: fluxora.uplink.v1.Report.quarantined:type_name -> fluxora.meter.v1.Quarantined
 	16, // 28: fluxora.uplink.v1.Report.models:type_name -> fluxora.uplink.v1.ModelState
 	19, // 29: fluxora.uplink.v1.Ledger.entries:type_name -> fluxora.uplink.v1.LedgerEntry
-	31, // 30: fluxora.uplink.v1.Resent.blocks:type_name -> fluxora.meter.v1.Block
-	27, // 31: fluxora.uplink.v1.Models.models:type_name -> fluxora.uplink.v1.ModelVersion
-	0,  // 32: fluxora.uplink.v1.EnrolmentService.Enrol:input_type -> fluxora.uplink.v1.EnrolRequest
-	2,  // 33: fluxora.uplink.v1.EnrolmentService.Renew:input_type -> fluxora.uplink.v1.RenewRequest
-	4,  // 34: fluxora.uplink.v1.UplinkService.Sync:input_type -> fluxora.uplink.v1.SyncRequest
-	28, // 35: fluxora.uplink.v1.UplinkService.Artifact:input_type -> fluxora.uplink.v1.ArtifactRequest
-	1,  // 36: fluxora.uplink.v1.EnrolmentService.Enrol:output_type -> fluxora.uplink.v1.EnrolResponse
-	3,  // 37: fluxora.uplink.v1.EnrolmentService.Renew:output_type -> fluxora.uplink.v1.RenewResponse
-	5,  // 38: fluxora.uplink.v1.UplinkService.Sync:output_type -> fluxora.uplink.v1.SyncResponse
-	29, // 39: fluxora.uplink.v1.UplinkService.Artifact:output_type -> fluxora.uplink.v1.ArtifactResponse
-	36, // [36:40] is the sub-list for method output_type
-	32, // [32:36] is the sub-list for method input_type
-	32, // [32:32] is the sub-list for extension type_name
-	32, // [32:32] is the sub-list for extension extendee
-	0,  // [0:32] is the sub-list for field type_name
+	32, // 30: fluxora.uplink.v1.Resent.blocks:type_name -> fluxora.meter.v1.Block
+	30, // 31: fluxora.uplink.v1.SiteConfig.facts:type_name -> fluxora.uplink.v1.SiteConfig.FactsEntry
+	27, // 32: fluxora.uplink.v1.Models.models:type_name -> fluxora.uplink.v1.ModelVersion
+	0,  // 33: fluxora.uplink.v1.EnrolmentService.Enrol:input_type -> fluxora.uplink.v1.EnrolRequest
+	2,  // 34: fluxora.uplink.v1.EnrolmentService.Renew:input_type -> fluxora.uplink.v1.RenewRequest
+	4,  // 35: fluxora.uplink.v1.UplinkService.Sync:input_type -> fluxora.uplink.v1.SyncRequest
+	28, // 36: fluxora.uplink.v1.UplinkService.Artifact:input_type -> fluxora.uplink.v1.ArtifactRequest
+	1,  // 37: fluxora.uplink.v1.EnrolmentService.Enrol:output_type -> fluxora.uplink.v1.EnrolResponse
+	3,  // 38: fluxora.uplink.v1.EnrolmentService.Renew:output_type -> fluxora.uplink.v1.RenewResponse
+	5,  // 39: fluxora.uplink.v1.UplinkService.Sync:output_type -> fluxora.uplink.v1.SyncResponse
+	29, // 40: fluxora.uplink.v1.UplinkService.Artifact:output_type -> fluxora.uplink.v1.ArtifactResponse
+	37, // [37:41] is the sub-list for method output_type
+	33, // [33:37] is the sub-list for method input_type
+	33, // [33:33] is the sub-list for extension type_name
+	33, // [33:33] is the sub-list for extension extendee
+	0,  // [0:33] is the sub-list for field type_name
 }
 
 func init() { file_fluxora_uplink_v1_uplink_proto_init() }
@@ -2521,7 +2554,7 @@ func file_fluxora_uplink_v1_uplink_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fluxora_uplink_v1_uplink_proto_rawDesc), len(file_fluxora_uplink_v1_uplink_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   30,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   2,
 		},
