@@ -49,6 +49,7 @@ func TestTamperedArtifact(t *testing.T) {
 				t.Error(err)
 			}
 		})
+		w.waitStatus(a, "the agent to listen", func(o rest.Overview) bool { return o.Broker.Connected }) // a broker keeps nothing for whom it does not know
 		w.meters.send(history(c.site)...)
 		w.wait("the hub to know that the agent of "+c.site+" refused the model", func(ctx context.Context) (bool, error) {
 			rows, err := query[struct{ State, Detail string }](w, ctx, `select m.state, m.detail from agent_model m
