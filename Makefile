@@ -78,6 +78,10 @@ fuzz: ## fuzz every fuzz target for FUZZTIME (20s) each
 bench: setup build ## measure the figures of docs/benchmarks.md
 	@deploy/bench.sh
 
+.PHONY: bench-engine
+bench-engine: ## measure the tree engines beside scikit-learn and XGBoost on the same rows; writes docs/benchmarks.md
+	@hub/bench/engine.sh
+
 .PHONY: generate
 generate: $(TOOLS)/buf $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc ## regenerate the protobuf code and the OpenAPI document
 	cd proto && PATH="$(TOOLS):$$PATH" buf lint && PATH="$(TOOLS):$$PATH" buf generate

@@ -10,7 +10,7 @@ import (
 const (
 	maxBins    = 255 // bins of known values, 0…254
 	missingBin = 255
-	edgeSample = 50_000 // rows that the edges are taken from
+	edgeSample = 200_000 // rows that the edges are taken from
 )
 
 // edges holds the borders between the bins of one feature: bin b holds values ≤ at[b], the last bin the rest.
