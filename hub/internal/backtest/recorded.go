@@ -39,7 +39,7 @@ type RecordedReport struct {
 }
 
 // Selected names the contender that selection by folds within the training range would have chosen.
-const Selected = "selected"
+const Selected = train.Selected
 
 // Names lists what Recorded can score.
 func Names() []string {

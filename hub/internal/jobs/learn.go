@@ -18,7 +18,7 @@ import (
 	"fluxora.dev/shared/model"
 )
 
-// Engine is the Learner that lets boosted trees compete with the active model and the baselines.
+// Engine is the Learner that lets what selection chooses of the families compete with the active model and the baselines.
 type Engine struct {
 	Store   *store.Store
 	History time.Duration // at most this much of each point is learnt from
@@ -38,13 +38,17 @@ func (e *Engine) Learn(ctx context.Context, t Task) (Result, error) {
 	if len(d.Points) == 0 {
 		return res, fmt.Errorf("%w: there are no intervals of resolution %s", ErrNothing, t.Resolution)
 	}
-	params := train.Params{Threads: e.Threads, Checkpoint: t.Checkpoints}
+	params := train.Params{Family: train.Selected, Threads: e.Threads, Checkpoint: t.Checkpoints}
+	if t.Active == nil { // any model is better than none, and a line is there within seconds
+		params.Members = []string{model.FamilyLinear, model.FamilySeasonal}
+	}
 	if params, err = e.tuned(ctx, t.Org, t.Resolution, params); err != nil {
 		return res, err
 	}
 	if e.Rounds > 0 {
 		params.Trees = gbdt.Defaults()
 		params.Trees.Trees = e.Rounds
+		params.Boosted = params.Trees
 	}
 	out, err := backtest.Contest(ctx, d, params, t.Active, func(stage string, share float64) { t.Progress(stage, 10+85*share) })
 	if errors.Is(err, train.ErrTooLittle) || errors.Is(err, backtest.ErrNothing) {

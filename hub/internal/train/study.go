@@ -44,7 +44,15 @@ func Families() []string {
 	return all
 }
 
-// FitAll fits several families to the rows of one table: each twice, to the history before its latest part, and to all of it.
+// Selected names, in Params.Family, the family or ensemble that does best on the days after its trial had ended learning.
+const Selected = "selected"
+
+// QuickFamilies lists the families that are fitted within a minute or two, and leave little to the others.
+func QuickFamilies() []string {
+	return []string{model.FamilyBoosted, model.FamilyGBDT, model.FamilyLinear, model.FamilySeasonal}
+}
+
+// FitAll fits several families, QuickFamilies without any, to the rows of one table, and mixes them: each twice, to the history before its latest part, and to all of it.
 func FitAll(ctx context.Context, d Dataset, p Params, families []string, tell Progress) (Study, error) {
 	p = p.withDefaults()
 	s := Study{Fitted: map[string]Fitted{}}
@@ -58,7 +66,7 @@ func FitAll(ctx context.Context, d Dataset, p Params, families []string, tell Pr
 	}
 	members := slices.DeleteFunc(slices.Clone(families), func(name string) bool { return name == model.FamilyEnsemble })
 	if len(members) == 0 {
-		members = slices.DeleteFunc(Families(), func(name string) bool { return name == model.FamilyEnsemble })
+		members = QuickFamilies()
 	}
 	if slices.Contains(members, model.FamilyLSTM) {
 		p.Spec = withPast(p.Spec)

@@ -70,6 +70,7 @@ func (d Dataset) Range() (from, to meter.Millis) {
 // Params are the settings of a fit. The zero value of each means its default.
 type Params struct {
 	Family  string          // model.FamilyGBDT
+	Members []string        // families that an ensemble mixes and a selection chooses from: QuickFamilies()
 	Spec    feature.Spec    // feature.Default()
 	Levels  []float64       // forecast.DefaultLevels()
 	Horizon time.Duration   // 48 h
@@ -203,12 +204,16 @@ func Fit(ctx context.Context, d Dataset, p Params, tell Progress) (*model.Artifa
 	if err := p.check(); err != nil {
 		return nil, r, fmt.Errorf("train: %w", err)
 	}
-	if p.Family == model.FamilyEnsemble {
-		s, err := FitAll(ctx, d, p, []string{p.Family}, tell)
+	if p.Family == model.FamilyEnsemble || p.Family == Selected {
+		s, err := FitAll(ctx, d, p, p.Members, tell)
 		if err != nil {
 			return nil, r, err
 		}
-		f := s.Fitted[p.Family]
+		f := s.Fitted[model.FamilyEnsemble]
+		if p.Family == Selected {
+			f = s.Fitted[s.Selected]
+		}
+		tell.tell("done", 1)
 		return f.Artifact, f.Report, nil
 	}
 	if fitters()[p.Family] == nil {
