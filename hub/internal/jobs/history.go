@@ -44,7 +44,7 @@ func load(ctx context.Context, st *store.Store, org uuid.UUID, resolution, most 
 			}
 			zones[p.Zone] = zone
 		}
-		if sites[p.Site] == nil {
+		if p.Site != uuid.Nil && sites[p.Site] == nil {
 			site, err := st.Site(ctx, org, p.Site)
 			if err != nil {
 				return d, all, fmt.Errorf("load history of point %s: %w", p.Point, err)

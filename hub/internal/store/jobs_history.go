@@ -57,13 +57,14 @@ type TrainingPoint struct {
 	Register string
 	Zone     string
 	From, To meter.Millis // of the history held
-	Site     uuid.UUID
+	Site     uuid.UUID    // nil when the point is gone
 }
 
 // TrainingPoints returns what an organisation has to learn from at a resolution, by point and register.
 func (s *Store) TrainingPoints(ctx context.Context, org uuid.UUID, resolution time.Duration) ([]TrainingPoint, error) {
-	rows, err := s.pool.Query(ctx, `select point_id, register, zone, first_at, last_at, (select site_id from point p where p.org_id = fold.org_id and p.point_id = fold.point_id) from fold
-		where org_id = $1 and resolution_ms = $2 and register like 'energy-%' order by point_id, register`, org, resolution.Milliseconds())
+	rows, err := s.pool.Query(ctx, `select point_id, register, zone, first_at, last_at, 
+			coalesce((select site_id from point p where p.org_id = fold.org_id and p.point_id = fold.point_id), '00000000-0000-0000-0000-000000000000')
+		from fold where org_id = $1 and resolution_ms = $2 and register like 'energy-%' order by point_id, register`, org, resolution.Milliseconds())
 	if err != nil {
 		return nil, fmt.Errorf("list training points: %w", err)
 	}
