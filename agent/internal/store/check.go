@@ -123,7 +123,7 @@ func (f *File) checkSegment(path string, first uint64) {
 
 // readSegment reads all of a segment.
 func (f *File) readSegment(g *segment) error {
-	if err := checkFile(g.path); err != nil {
+	if err := g.disk.checkFile(g.path); err != nil {
 		return err
 	}
 	if err := g.openForReading(); err != nil {
@@ -144,7 +144,7 @@ func (f *File) readSegment(g *segment) error {
 
 // salvageable says what can be read of a damaged segment.
 func (f *File) salvageable(path string) {
-	x, err := salvageSegment(path, 1<<30)
+	x, err := realDisk().salvageSegment(path, 1<<30)
 	if err != nil {
 		f.Salvage = err.Error()
 		return
@@ -163,16 +163,16 @@ func (f *File) salvageable(path string) {
 
 // checkState checks state.db, and takes over what it tells of the store.
 func (f *File) checkState(path string, r *Report) {
-	head, err := stateHead(path)
+	head, err := realDisk().stateHead(path)
 	if err == nil {
-		err = checkFile(path)
+		err = realDisk().checkFile(path)
 	}
 	if err == nil {
 		f.Schema, err = checkSchema(head[string(keySchema)])
 	}
 	if err != nil {
 		f.Damage = err.Error()
-		found, whole, err := salvageState(path)
+		found, whole, err := realDisk().salvageState(path)
 		switch {
 		case err != nil:
 			f.Salvage = err.Error()
@@ -188,16 +188,12 @@ func (f *File) checkState(path string, r *Report) {
 }
 
 // stateHead returns the single values of a state.db.
-func stateHead(path string) (map[string][]byte, error) {
-	f, err := os.Open(path)
+func (d disk) stateHead(path string) (map[string][]byte, error) {
+	p, done, err := d.openPages(path)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	p, err := pagesOf(f)
-	if err != nil {
-		return nil, err
-	}
+	defer done()
 	m, err := p.newest()
 	if err != nil {
 		return nil, err

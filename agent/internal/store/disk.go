@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"syscall"
 
@@ -10,10 +11,12 @@ import (
 
 // disk is what the store asks of the operating system, one function each, so that a test can make a disk fail, fill it, or
 // cut its power between any two writes. bbolt writes through the files that openBolt gives it, which must be real ones; a
-// test therefore learns what it wrote from committed, which is called whenever a bbolt file was changed and synced.
+// test therefore learns what it wrote from committed, which is called whenever a bbolt file was changed and synced; its error
+// is as if the last sync had failed.
 type disk struct {
 	openBolt    func(path string, flag int, mode os.FileMode) (*os.File, error)
-	committed   func(path string)
+	committed   func(path string) error
+	open        func(path string) (readFile, error)
 	openJournal func(path string) (journalFile, error)
 	rename      func(from, to string) error
 	link        func(from, to string) error
@@ -21,6 +24,13 @@ type disk struct {
 	truncate    func(path string, size int64) error
 	syncDir     func(dir string) error
 	free        func(dir string) (free, total int64, err error)
+}
+
+// readFile is a file that is only read.
+type readFile interface {
+	io.ReaderAt
+	io.Closer
+	Stat() (os.FileInfo, error)
 }
 
 // journalFile is a file that is written in place. Sync must return only when everything written before lasts.
@@ -35,7 +45,8 @@ type journalFile interface {
 func realDisk() disk {
 	return disk{
 		openBolt:  os.OpenFile,
-		committed: func(string) {},
+		committed: func(string) error { return nil },
+		open:      func(path string) (readFile, error) { return os.Open(path) },
 		openJournal: func(path string) (journalFile, error) {
 			f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 			if err != nil {
@@ -90,10 +101,12 @@ func (s *Store) update(db *bbolt.DB, fn func(tx *bbolt.Tx) error) error {
 			return fn(tx)
 		})
 	})
+	if e := s.o.disk.committed(db.Path()); err == nil {
+		err = e
+	}
 	if err != nil {
 		s.settled.doubt(db)
 	}
 	s.wear.note(s.o.Now(), before+written)
-	s.o.disk.committed(db.Path())
 	return err
 }

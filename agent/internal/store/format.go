@@ -64,7 +64,7 @@ func (s *Store) salvageClosed() {
 	segments := slices.Clone(s.segments)
 	s.mu.Unlock()
 	for _, g := range segments {
-		if err := checkFile(g.path); !g.writable && errors.Is(err, errDamaged) {
+		if err := s.o.disk.checkFile(g.path); !g.writable && errors.Is(err, errDamaged) {
 			s.dropDamaged(g, err)
 		}
 	}
@@ -87,7 +87,7 @@ func (s *Store) downgrade(version uint64) error {
 		paths = append(paths, g.path)
 	}
 	for _, path := range append(paths, s.statePath()) {
-		if err := checkFile(path); err != nil {
+		if err := s.o.disk.checkFile(path); err != nil {
 			return fmt.Errorf("%s: %w", filepath.Base(path), err)
 		}
 		db, err := s.o.disk.openFile(path, bbolt.Options{})

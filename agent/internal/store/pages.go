@@ -6,7 +6,6 @@ import (
 	"errors"
 	"hash/fnv"
 	"io"
-	"os"
 	"slices"
 )
 
@@ -36,12 +35,25 @@ type pages struct {
 	size int64
 }
 
-func pagesOf(f *os.File) (pages, error) {
+func pagesOf(f readFile) (pages, error) {
 	info, err := f.Stat()
 	if err != nil {
 		return pages{}, err
 	}
 	return pages{f, info.Size()}, nil
+}
+
+// openPages opens a file to read its pages; done closes it.
+func (d disk) openPages(path string) (p pages, done func(), err error) {
+	f, err := d.open(path)
+	if err != nil {
+		return p, nil, err
+	}
+	if p, err = pagesOf(f); err != nil {
+		_ = f.Close()
+		return p, nil, err
+	}
+	return p, func() { _ = f.Close() }, nil
 }
 
 func (p pages) count() uint64 { return uint64((p.size + pageSize - 1) / pageSize) }
@@ -58,12 +70,18 @@ func (p pages) page(id, n uint64) []byte {
 	return b
 }
 
-// readEach fills b sector by sector; one that cannot be read holds nothing.
+// readEach fills b sector by sector; one that cannot be read, several times, holds nothing.
 func (p pages) readEach(b []byte, at int64) {
 	for len(b) > 0 {
 		n := min(sectorSize, len(b))
-		if got, err := p.file.ReadAt(b[:n], at); err != nil {
-			clear(b[got:n])
+		for try := range 4 {
+			got, err := p.file.ReadAt(b[:n], at)
+			if err == nil || errors.Is(err, io.EOF) {
+				break
+			}
+			if try == 3 {
+				clear(b[got:n])
+			}
 		}
 		b, at = b[n:], at+int64(n)
 	}

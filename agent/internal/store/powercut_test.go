@@ -3,7 +3,6 @@ package store
 import (
 	"bytes"
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"maps"
@@ -11,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -78,10 +76,10 @@ func resized(held []byte, size int64) []byte {
 
 func (r *recorder) disk() disk {
 	d := realDisk()
-	d.committed = func(path string) {
+	d.committed = func(path string) error {
 		now, err := os.ReadFile(path)
 		if err != nil {
-			return
+			return nil
 		}
 		id := r.id(path)
 		if len(now) != len(r.held[id]) {
@@ -98,6 +96,7 @@ func (r *recorder) disk() disk {
 			}
 			r.add(operation{what: "sync", file: id})
 		}
+		return nil
 	}
 	d.openJournal = func(path string) (journalFile, error) {
 		f, err := realDisk().openJournal(path)
@@ -456,104 +455,4 @@ func sameAs(s *Store, want map[uint64]promised) error {
 		}
 	}
 	return nil
-}
-
-// TestFailingDisk makes single writes and syncs fail, and wants an error or the readings, and never a sequence twice.
-func TestFailingDisk(t *testing.T) {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	random := rand.New(rand.NewPCG(seed, 0))
-	for round := range 12 {
-		failing := false
-		fail := func() error {
-			if failing && random.IntN(3) == 0 {
-				return errors.New("input/output error")
-			}
-			return nil
-		}
-		o := Options{MaxBytes: 1 << 20, MinFree: -1, disk: realDisk(), Now: func() time.Time { return time.Unix(1e9, 0) }}
-		var bolts []*os.File
-		o.disk.openBolt = func(path string, flag int, mode os.FileMode) (*os.File, error) {
-			f, err := os.OpenFile(path, flag, mode)
-			if err == nil && flag&os.O_RDWR != 0 && !strings.HasSuffix(path, ".new") {
-				bolts = append(bolts, f)
-			}
-			return f, err
-		}
-		o.disk.openJournal = func(path string) (journalFile, error) {
-			f, err := realDisk().openJournal(path)
-			return failingJournal{f, fail}, errors.Join(err, fail())
-		}
-		o.disk.rename = func(from, to string) error {
-			if err := fail(); err != nil {
-				return err
-			}
-			return os.Rename(from, to)
-		}
-		dir := QuickDir(t)
-		s, err := Open(dir, o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		id, err := s.SeriesID(meter.Series{Point: "main", Register: meter.EnergyImport, Kind: meter.Counter})
-		if err != nil {
-			t.Fatal(err)
-		}
-		want := make(map[uint64]promised)
-		value, failed := int64(0), 0
-		for range 60 {
-			failing = random.IntN(3) == 0
-			var swapped *swap
-			if failing && random.IntN(3) == 0 {
-				swapped = swapOut(t, bolts)
-			}
-			rs := make([]meter.Reading, 1+random.IntN(600))
-			for i := range rs {
-				value++
-				rs[i] = meter.Reading{Series: id, At: meter.Millis(value), Value: value * 7919 % 100_003}
-			}
-			first, err := s.Append(context.Background(), rs)
-			if err == nil {
-				want[first] = promised{first: first, readings: rs}
-			} else {
-				failed++
-			}
-			swapped.back(t)
-		}
-		failing = false
-		if err := sameAs(s, want); err != nil {
-			t.Fatalf("round %d, %d appends failed: %v", round, failed, err)
-		}
-		_ = s.Close()
-		if s, err = Open(dir, o); err != nil {
-			t.Fatal(err)
-		}
-		if err := sameAs(s, want); err != nil {
-			t.Fatalf("round %d, %d appends failed, after a further start: %v", round, failed, err)
-		}
-		if d := s.Damage(); len(d) > 0 {
-			t.Errorf("round %d: damage: %v", round, d)
-		}
-		_ = s.Close()
-	}
-}
-
-type failingJournal struct {
-	journalFile
-	fail func() error
-}
-
-func (j failingJournal) WriteAt(b []byte, at int64) (int, error) {
-	if err := j.fail(); err != nil {
-		n, _ := j.journalFile.WriteAt(b[:len(b)/2], at)
-		return n, err
-	}
-	return j.journalFile.WriteAt(b, at)
-}
-
-func (j failingJournal) Sync() error {
-	if err := j.fail(); err != nil {
-		return err
-	}
-	return j.journalFile.Sync()
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/crc32"
-	"os"
 	"slices"
 
 	"go.etcd.io/bbolt"
@@ -16,7 +15,7 @@ import (
 
 // openForReading opens the file of a segment that is not written to. Such files are read without bbolt.
 func (g *segment) openForReading() (err error) {
-	g.file, err = os.Open(g.path)
+	g.file, err = g.disk.open(g.path)
 	return err
 }
 

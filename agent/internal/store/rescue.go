@@ -15,7 +15,7 @@ import (
 // a store that is being opened. The fresh segment is closed, and nil when nothing could be read. The caller holds mu, or is
 // Open.
 func (s *Store) rescue(g *segment, end uint64, journal []record, why error) (*segment, error) {
-	x, err := salvageSegment(g.path, 4*s.segmentSize+1<<20)
+	x, err := s.o.disk.salvageSegment(g.path, 4*s.segmentSize+1<<20)
 	if err != nil {
 		s.o.Log.Error("nothing can be salvaged", "file", filepath.Base(g.path), "error", err)
 	}
@@ -29,6 +29,9 @@ func (s *Store) rescue(g *segment, end uint64, journal []record, why error) (*se
 		if err := s.newEpoch(); err != nil {
 			return nil, err
 		}
+	}
+	if g.rescues >= 3 { // each time it was read back damaged again
+		x.atoms = nil
 	}
 	newest := end == 0
 	if newest {
@@ -75,6 +78,9 @@ func (s *Store) rescue(g *segment, end uint64, journal []record, why error) (*se
 		s.o.Log.Error("what was salvaged cannot be written", "file", filepath.Base(g.path), "error", err)
 		fresh, atoms = nil, nil
 		s.putAside(g.path, why)
+	}
+	if fresh != nil {
+		fresh.rescues = g.rescues + 1
 	}
 	s.report = append(s.report, fmt.Sprintf("%s: %d atoms salvaged", filepath.Base(g.path), len(atoms)))
 	s.missingOf(g, end, atoms)

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 
 	"fluxora.dev/shared/meter"
@@ -24,17 +23,14 @@ type salvaged struct {
 // salvageSegment takes every atom and definition that lies anywhere in a file, whatever bbolt would say to the pages around
 // them: atoms are checksummed with their keys and never change, so one found anywhere is true. Time is bounded by the size of
 // the file, memory by that of what is found.
-func salvageSegment(path string, limit int64) (x salvaged, err error) {
-	f, err := os.Open(path)
+func (d disk) salvageSegment(path string, limit int64) (x salvaged, err error) {
+	p, done, err := d.openPages(path)
 	if err != nil {
 		return x, fmt.Errorf("salvage: %w", err)
 	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return x, fmt.Errorf("salvage: %w", err)
-	}
-	p := pages{f, min(info.Size(), limit)}
+	defer done()
+	whole := p.size <= limit
+	p.size = min(p.size, limit)
 	x.defs = make(map[meter.SeriesID]meter.Series)
 	found := make(map[uint64]foundAtom)
 	votes := make(map[uint64]int)
@@ -80,7 +76,7 @@ func salvageSegment(path string, limit int64) (x salvaged, err error) {
 		last = y
 	}
 	x.end = last.End
-	x.endKnown = info.Size() <= limit && p.endKnown()
+	x.endKnown = whole && p.endKnown()
 	return x, nil
 }
 

@@ -276,7 +276,7 @@ func salvagesState(t *testing.T, seed uint64) {
 			t.Fatal(err)
 		}
 		where := fmt.Sprintf("round %d, %s", round, what)
-		_, whole, _ := salvageState(path)
+		_, whole, _ := realDisk().salvageState(path)
 		s, err := Open(dir, o)
 		if err != nil {
 			t.Fatalf("%s: %v", where, err)

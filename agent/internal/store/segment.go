@@ -37,9 +37,10 @@ type segment struct {
 	epoch    uint64
 	size     int64     // bytes of the file
 	db       *bbolt.DB // of the active segment, until nobody reads it any more
-	file     *os.File  // of another one, while it is read
+	file     readFile  // of another one, while it is read
 	writable bool      // the active segment
 	sealed   bool      // as it was opened
+	rescues  int       // how often it was rescued since the start
 	spared   bool      // thinning would save nothing
 	thin     []thinnedAtom
 	users    int  // readers of db at the moment

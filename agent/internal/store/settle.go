@@ -30,7 +30,7 @@ func (x *settled) settle(db *bbolt.DB) (written int64, err error) {
 	if err := rewriteMetas(db.Path()); err != nil {
 		return 0, fmt.Errorf("settle: %w", err)
 	}
-	if x.files == nil {
+	if x.files == nil || len(x.files) > 4 { // those of closed segments are of no use any more
 		x.files = make(map[string]*bbolt.DB)
 	}
 	x.files[db.Path()] = db

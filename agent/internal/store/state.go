@@ -39,7 +39,7 @@ func (s *Store) openState() error {
 		}
 		return err
 	}
-	found, whole, err := salvageState(path)
+	found, whole, err := s.o.disk.salvageState(path)
 	if err != nil {
 		found = nil
 	}
@@ -121,7 +121,7 @@ func (s *Store) makeState(found map[string]map[string][]byte, before func() erro
 
 func (s *Store) readState(path string) error {
 	// Opening for writing reads every page in a goroutine of bbolt's, where a panic over a damaged one could not be caught.
-	if err := checkFile(path); err != nil {
+	if err := s.o.disk.checkFile(path); err != nil {
 		return err
 	}
 	db, err := s.o.disk.openFile(path, bbolt.Options{ReadOnly: true})

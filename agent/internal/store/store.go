@@ -198,8 +198,12 @@ func (s *Store) openSegments() error {
 	if inJournal.lost > 0 || inJournal.garbled {
 		s.next += uint64(s.journalSize) // a reading takes a byte at least, so no sequence is given twice
 	}
+	known := len(s.lost)
 	s.lose(Lost{Range: Range{given, s.next}, Why: skipped})
 	s.findGaps(records)
+	if len(s.lost) > known || len(s.report) > 0 {
+		s.flushLosses() // before a segment begins behind them, which would make the one before seem cut short
+	}
 	s.startWriting(records, inJournal)
 	s.opened = s.next
 	return nil
@@ -378,7 +382,7 @@ func (s *Store) readSegment(g *segment, all bool) error {
 		return err
 	}
 	if all {
-		if err := checkFile(g.path); err != nil {
+		if err := s.o.disk.checkFile(g.path); err != nil {
 			return err
 		}
 	}

@@ -6,16 +6,17 @@ import (
 	"testing"
 )
 
-// swap is a bbolt file whose descriptor is a full device for a while: bbolt then gets ENOSPC for every write.
+// swap is a bbolt file whose descriptor is a device for a while: with /dev/full every write gets ENOSPC, with /dev/null it goes
+// nowhere and the sync fails.
 type swap struct {
 	file *os.File
 	kept int
 }
 
-// swapOut makes the newest of the files that are still open a full device.
-func swapOut(t *testing.T, files []*os.File) *swap {
+// swapOut makes the newest of the files that are still open a device.
+func swapOut(t *testing.T, files []*os.File, device string) *swap {
 	t.Helper()
-	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	full, err := os.OpenFile(device, os.O_WRONLY, 0)
 	if err != nil {
 		return nil
 	}

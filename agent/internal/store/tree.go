@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"os"
 )
 
 // maxDepth bounds the depth of a tree of pages; bbolt's are three or four deep.
@@ -199,16 +198,12 @@ func (p pages) newest() (boltMeta, error) {
 }
 
 // checkFile reads all that is in use of a bbolt file. An error wraps errDamaged when the contents are to blame.
-func checkFile(path string) error {
-	f, err := os.Open(path)
+func (d disk) checkFile(path string) error {
+	p, done, err := d.openPages(path)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	p, err := pagesOf(f)
-	if err != nil {
-		return err
-	}
+	defer done()
 	m, err := p.newest()
 	if err != nil {
 		return err
@@ -218,16 +213,12 @@ func checkFile(path string) error {
 
 // salvageState returns by bucket what can be read of a damaged state.db, from the newest meta page from which everything can,
 // or else from the one from which the most can, and whether it is everything.
-func salvageState(path string) (found map[string]map[string][]byte, whole bool, err error) {
-	f, err := os.Open(path)
+func (d disk) salvageState(path string) (found map[string]map[string][]byte, whole bool, err error) {
+	p, done, err := d.openPages(path)
 	if err != nil {
 		return nil, false, err
 	}
-	defer f.Close()
-	p, err := pagesOf(f)
-	if err != nil {
-		return nil, false, err
-	}
+	defer done()
 	err = errors.New("no meta page is sound")
 	for _, m := range p.metas() {
 		now := make(map[string]map[string][]byte)

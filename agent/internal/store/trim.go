@@ -18,6 +18,7 @@ import (
 // missing, and the hub has not got, is lost. The caller holds appending.
 func (s *Store) dropDamaged(g *segment, why error) {
 	s.mu.Lock()
+	defer s.flushLosses()
 	defer s.mu.Unlock()
 	if g.gone {
 		return
@@ -44,6 +45,13 @@ func (s *Store) dropDamaged(g *segment, why error) {
 			s.tail = noTail
 			s.journal.restart()
 		}
+	}
+}
+
+// flushLosses makes lasting what was lost, so that it need not be found again. The caller holds appending, or is Open.
+func (s *Store) flushLosses() {
+	if err := s.flush(nil); err != nil {
+		s.o.Log.Warn("what was lost is listed in memory only", "error", err)
 	}
 }
 
