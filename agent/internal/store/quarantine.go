@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 
 	"go.etcd.io/bbolt"
 
@@ -24,17 +26,20 @@ type Quarantined struct {
 	Point    string // empty when unknown
 }
 
-// quarantineState is the account of the quarantine, guarded by mu. IDs in [Oldest, Next) are kept, below Sent acked.
+// quarantineState is the account of the quarantine, guarded by mu. What is kept has IDs in [Oldest, Next), not all of them; those
+// below Sent are acked.
 type quarantineState struct {
 	Next, Sent, Oldest uint64
+	Kept               uint64
 	Bytes              int64
 	Dropped            uint64 // deleted, never sent, for lack of room
 }
 
 // QuarantineStats says how full the quarantine is.
 type QuarantineStats struct {
-	Kept, Unsent, Dropped uint64
-	Bytes                 int64
+	Kept, Dropped uint64
+	Unsent        uint64 // at most
+	Bytes         int64
 }
 
 // QuarantineStats returns the account of the quarantine.
@@ -42,11 +47,12 @@ func (s *Store) QuarantineStats() QuarantineStats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	q := s.quar
-	return QuarantineStats{Kept: q.Next - q.Oldest, Unsent: q.Next - q.Sent, Dropped: q.Dropped, Bytes: q.Bytes}
+	return QuarantineStats{Kept: q.Kept, Unsent: min(q.Next-q.Sent, q.Kept), Dropped: q.Dropped, Bytes: q.Bytes}
 }
 
-// Quarantine stores messages durably, numbering them, in one commit. When the quarantine is full, the oldest are
-// deleted, and counted if the hub never got them.
+// Quarantine stores messages durably, numbering them, in one commit. When the quarantine is full, the oldest of the reason that
+// takes the most room are deleted, so that a flood of one reason leaves the others alone; they are counted if the hub never got
+// them.
 func (s *Store) Quarantine(qs []Quarantined) error {
 	if len(qs) == 0 {
 		return nil
@@ -72,19 +78,11 @@ func (s *Store) Quarantine(qs []Quarantined) error {
 				return err
 			}
 			now.Next++
+			now.Kept++
 			now.Bytes += int64(len(v))
 		}
-		c := b.Cursor()
-		for k, v := c.First(); k != nil && (now.Next-now.Oldest > uint64(s.o.QuarantineCount) || now.Bytes > s.o.QuarantineBytes); k, v = c.First() {
-			id := binary.BigEndian.Uint64(k)
-			if id >= now.Sent {
-				now.Dropped++
-			}
-			now.Bytes -= int64(len(v))
-			if err := b.Delete(k); err != nil {
-				return err
-			}
-			now.Oldest, now.Sent = id+1, max(now.Sent, id+1)
+		if err := s.makeRoom(b, &now); err != nil {
+			return err
 		}
 		return putCounts(tx, now)
 	})
@@ -98,7 +96,70 @@ func (s *Store) Quarantine(qs []Quarantined) error {
 	s.announce()
 	s.mu.Unlock()
 	if dropped > 0 {
-		s.o.Log.Error("the quarantine is full: the oldest were deleted before the hub had them", "count", dropped)
+		s.o.Log.Error("the quarantine is full: the oldest of the most frequent reason were deleted before the hub had them", "count", dropped)
+	}
+	return nil
+}
+
+// makeRoom deletes messages of a quarantine that is over its bounds, until a tenth is free, so that it need not look through all of
+// them at each message of a flood.
+func (s *Store) makeRoom(b *bbolt.Bucket, now *quarantineState) error {
+	if now.Kept <= uint64(s.o.QuarantineCount) && now.Bytes <= s.o.QuarantineBytes {
+		return nil
+	}
+	type message struct{ id, size uint64 }
+	type share struct {
+		messages []message // oldest first
+		bytes    uint64
+	}
+	by := make(map[string]*share)
+	now.Kept, now.Bytes = 0, 0
+	err := b.ForEach(func(k, v []byte) error {
+		var q struct{ Reason string } // one that cannot be read is of no reason
+		_ = json.Unmarshal(v, &q)
+		if by[q.Reason] == nil {
+			by[q.Reason] = &share{}
+		}
+		of := by[q.Reason]
+		of.messages = append(of.messages, message{binary.BigEndian.Uint64(k), uint64(len(v))})
+		of.bytes += uint64(len(v))
+		now.Kept++
+		now.Bytes += int64(len(v))
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	most, mostBytes := uint64(s.o.QuarantineCount-s.o.QuarantineCount/10), s.o.QuarantineBytes-s.o.QuarantineBytes/10
+	for now.Kept > most || now.Bytes > mostBytes {
+		var victim *share
+		for _, reason := range slices.Sorted(maps.Keys(by)) {
+			of := by[reason]
+			larger := victim == nil || len(of.messages) > len(victim.messages)
+			if now.Kept <= most {
+				larger = victim == nil || of.bytes > victim.bytes
+			}
+			if larger {
+				victim = of
+			}
+		}
+		if victim == nil || len(victim.messages) == 0 {
+			break
+		}
+		gone := victim.messages[0]
+		victim.messages, victim.bytes = victim.messages[1:], victim.bytes-gone.size
+		if gone.id >= now.Sent {
+			now.Dropped++
+		}
+		now.Kept--
+		now.Bytes -= int64(gone.size)
+		if err := b.Delete(sequenceKey(gone.id)); err != nil {
+			return err
+		}
+	}
+	now.Oldest = now.Next
+	if k, _ := b.Cursor().First(); k != nil {
+		now.Oldest = binary.BigEndian.Uint64(k)
 	}
 	return nil
 }
@@ -156,6 +217,9 @@ func (s *Store) loadQuarantine(tx *bbolt.Tx) error {
 		if err := json.Unmarshal(b, &s.quar); err != nil {
 			return fmt.Errorf("%w: account of the quarantine: %w", errDamaged, err)
 		}
+		if s.quar.Kept == 0 { // of an agent that kept all between the oldest and the newest
+			s.quar.Kept = s.quar.Next - s.quar.Oldest
+		}
 		return nil
 	}
 	first := true
@@ -168,6 +232,7 @@ func (s *Store) loadQuarantine(tx *bbolt.Tx) error {
 			s.quar.Oldest, s.quar.Sent, first = id, id, false
 		}
 		s.quar.Next, s.quar.Bytes = id+1, s.quar.Bytes+int64(len(v))
+		s.quar.Kept++
 		return nil
 	})
 }

@@ -199,6 +199,46 @@ func TestHubThatKnowsMore(t *testing.T) {
 	}
 }
 
+// TestFloodLeavesRareReasonsAlone: messages of one reason, however many or large, push out none of another.
+func TestFloodLeavesRareReasonsAlone(t *testing.T) {
+	for name, o := range map[string]store.Options{"many": {QuarantineCount: 100}, "large": {QuarantineCount: 10_000, QuarantineBytes: 100_000}} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			s := open(t, dir, o)
+			rare := []store.Quarantined{{Reason: "bad-unit"}, {Reason: "absurd"}, {Reason: "absurd"}, {Reason: "unknown-topic"}}
+			if err := s.Quarantine(rare); err != nil {
+				t.Fatal(err)
+			}
+			const flood = 500
+			for range flood / 5 {
+				q := store.Quarantined{Reason: "malformed", Payload: bytes.Repeat([]byte{'x'}, 1000)}
+				if err := s.Quarantine([]store.Quarantined{q, q, q, q, q}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s.Close()
+			s = open(t, dir, o)
+			qs, err := s.Quarantined(0, 1000)
+			if err != nil {
+				t.Fatal(err)
+			}
+			by := map[string]int{}
+			newest := uint64(0)
+			for _, q := range qs {
+				by[q.Reason]++
+				newest = max(newest, q.ID)
+			}
+			st := s.QuarantineStats()
+			if by["bad-unit"] != 1 || by["absurd"] != 2 || by["unknown-topic"] != 1 || by["malformed"] < 40 || newest != flood+4 {
+				t.Errorf("kept %v, the newest is %d", by, newest)
+			}
+			if st.Kept != uint64(len(qs)) || st.Kept+st.Dropped != flood+4 || st.Kept > 100 || st.Bytes > 300_000 {
+				t.Errorf("%+v with %d messages kept", st, len(qs))
+			}
+		})
+	}
+}
+
 func TestQuarantineIsBoundedAndSurvives(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, store.Options{QuarantineCount: 5})
