@@ -231,7 +231,7 @@ func mergeChunks(parts [][]byte) ([]byte, uint64) {
 }
 
 // Readings returns the readings from sequence from on, in whole atoms, grouped by series within an atom, and the sequence
-// to go on with. It returns none when from is Next. Lost ranges are passed over.
+// to go on with: the end of the last atom. It returns none when from is Next. Lost ranges before an atom are passed over.
 func (s *Store) Readings(from uint64, atLeast int) (rs []meter.Reading, next uint64, err error) {
 	next = max(from, 1)
 	for len(rs) < atLeast && next < s.Next() {
@@ -245,7 +245,7 @@ func (s *Store) Readings(from uint64, atLeast int) (rs []meter.Reading, next uin
 				}
 			}
 			return true
-		}, func(Range) bool { return true })
+		}, func(Range) bool { return len(rs) < atLeast })
 		if err != nil {
 			return rs, next, err
 		}
