@@ -98,6 +98,7 @@ func (s *server) routes(mux *http.ServeMux, version string) []byte {
 	s.registerForecast(api)
 	s.registerModels(api)
 	s.registerRuns(api)
+	s.registerWatch(api)
 	s.registerAgents(api)
 	s.registerLedger(api)
 	s.registerQuarantine(api)

@@ -39,7 +39,7 @@ type Model struct {
 type Training struct {
 	ID         string           `json:"id" format:"uuid"`
 	Resolution string           `json:"resolution" doc:"ISO 8601"`
-	Cause      string           `json:"cause" enum:"first,schedule,demand"`
+	Cause      string           `json:"cause" enum:"first,schedule,demand,drift"`
 	State      string           `json:"state" enum:"queued,running,done,failed,cancelled"`
 	Stage      string           `json:"stage,omitempty"`
 	Percent    float64          `json:"percent"`

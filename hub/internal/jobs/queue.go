@@ -26,6 +26,7 @@ const (
 	CauseFirst    = "first"    // the first time there is enough to learn from, or twice as much as the last time
 	CauseSchedule = "schedule" // the daily training
 	CauseDemand   = "demand"   // somebody asked
+	CauseDrift    = "drift"    // an examination found that the model fails or that points have changed
 )
 
 const (

@@ -101,7 +101,11 @@ func NewTrainer(o TrainerOptions) (*Trainer, error) {
 		if err := river.AddWorkerSafely(workers, &planner{s: o.Schedule}); err != nil {
 			return nil, fmt.Errorf("open trainer: %w", err)
 		}
-		rounds = append(rounds, o.Schedule.periodic())
+		if err := river.AddWorkerSafely(workers, &watcher{t: t}); err != nil {
+			return nil, fmt.Errorf("open trainer: %w", err)
+		}
+		queues[watchQueue] = river.QueueConfig{MaxWorkers: 1}
+		rounds = append(rounds, o.Schedule.periodic(), o.Schedule.periodicWatch())
 	}
 	client, err := river.NewClient(riverpgxv5.New(o.Pool), &river.Config{
 		Schema: schema, Logger: quiet(o.Log), Workers: workers, Queues: queues,

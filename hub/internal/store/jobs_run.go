@@ -15,7 +15,7 @@ import (
 type TrainingRun struct {
 	ID          uuid.UUID
 	Resolution  time.Duration
-	Cause       string // first, schedule, demand
+	Cause       string // first, schedule, demand, drift
 	State       string // queued, running, done, failed, cancelled
 	Stage       string
 	Percent     float64

@@ -1,0 +1,114 @@
+package jobs
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/riverqueue/river"
+
+	"fluxora.dev/hub/internal/store"
+	"fluxora.dev/hub/internal/watch"
+)
+
+const (
+	watchQueue   = "watch"
+	watchAfter   = 12                   // hours after the daily training
+	watchHistory = 480 * 24 * time.Hour // of each point that is looked at
+)
+
+// watchArgs is the daily examination of every organisation and resolution.
+type watchArgs struct{}
+
+// Kind names the job in the queue.
+func (watchArgs) Kind() string { return "watch" }
+
+type watcher struct {
+	river.WorkerDefaults[watchArgs]
+	t *Trainer
+}
+
+// Timeout bounds one round.
+func (w *watcher) Timeout(*river.Job[watchArgs]) time.Duration { return w.t.o.Timeout }
+
+// Work examines everything that has a history.
+func (w *watcher) Work(ctx context.Context, _ *river.Job[watchArgs]) error {
+	s := w.t.o.Schedule
+	targets, err := w.t.o.Store.TrainingTargets(ctx, s.o.FirstAfter)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, target := range targets {
+		if target.Ready > 0 {
+			errs = append(errs, w.t.Watch(ctx, target.Org, target.Resolution))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// periodicWatch returns the daily examination as the queue knows it.
+func (s *Schedule) periodicWatch() *river.PeriodicJob {
+	return river.NewPeriodicJob(daily{(s.o.Hour + watchAfter) % 24, s.o.Minute, s.o.Zone},
+		func() (river.JobArgs, *river.InsertOpts) {
+			return watchArgs{}, &river.InsertOpts{Queue: watchQueue, UniqueOpts: river.UniqueOpts{ByPeriod: time.Hour}}
+		}, &river.PeriodicJobOpts{ID: "daily-watch"})
+}
+
+// Watch examines the active model of an organisation at a resolution and the points it serves, stores what it found, and asks
+// for a training when that calls for one.
+func (t *Trainer) Watch(ctx context.Context, org uuid.UUID, resolution time.Duration) error {
+	d, _, err := load(ctx, t.o.Store, org, resolution, watchHistory, func(string, float64) {})
+	if err != nil {
+		return err
+	}
+	active, err := t.o.Registry.Active(ctx, org, resolution)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	r, err := watch.Examine(ctx, d, active, 0)
+	if err != nil {
+		return fmt.Errorf("examine points: %w", err)
+	}
+	row := store.WatchReport{Resolution: resolution, At: t.o.Now().UTC()}
+	if row.Report, err = json.Marshal(r.Summary()); err != nil {
+		return fmt.Errorf("store examination: %w", err)
+	}
+	if active != nil {
+		id, err := uuid.Parse(active.ID)
+		if err != nil {
+			return fmt.Errorf("active model: %w", err)
+		}
+		row.Model = &id
+	}
+	var found []store.Finding
+	for _, p := range r.Points {
+		point, err := uuid.Parse(p.ID)
+		if err != nil {
+			return fmt.Errorf("examine point: %w", err)
+		}
+		for _, f := range p.Odd {
+			found = append(found, store.Finding{
+				Point: point, Register: string(p.Register), Kind: string(f.Kind), Start: f.Start.Time(), End: f.End.Time(),
+				Wh: f.Energy, UsualWh: f.Usual, Score: f.Score, Reason: f.Reason,
+			})
+		}
+	}
+	// Without a model the schedule sees to the first one.
+	if why, yes := r.Retrain(); yes && active != nil && t.o.Schedule != nil {
+		run, fresh, err := t.o.Schedule.o.Asker.Train(ctx, org, resolution, CauseDrift)
+		if err != nil {
+			return err
+		}
+		row.Reason, row.Run = why, &run
+		t.o.Log.InfoContext(ctx, "training asked for", "run", run, "resolution", resolution, "cause", CauseDrift, "reason", why, "new", fresh)
+	}
+	if err := t.o.Store.PutWatch(ctx, org, row, found); err != nil {
+		return err
+	}
+	t.o.Log.InfoContext(ctx, "points examined", "resolution", resolution, "points", len(r.Points), "findings", len(found))
+	return nil
+}
