@@ -70,7 +70,7 @@ func (m *Maker) Make(h feature.History, point string, register meter.Register, o
 	for s := range horizon {
 		b.Row(s+1, m.rows[s*width:(s+1)*width])
 	}
-	art.Model.Predict(m.rows, horizon, m.out)
+	model.ForPoint(art.Model, PointName(point, register)).Predict(m.rows, horizon, m.out)
 	f.Values = make([]float64, 0, horizon*len(f.Levels))
 	for s := range horizon {
 		var err error
@@ -80,6 +80,9 @@ func (m *Maker) Make(h feature.History, point string, register meter.Register, o
 	}
 	return f, f.Check()
 }
+
+// PointName is what models that know some points better than others call the register of a point.
+func PointName(point string, register meter.Register) string { return point + " " + string(register) }
 
 // enough returns an error unless a day's worth of intervals is known: less says nothing about the point's scale.
 func enough(known int, resolution time.Duration) error {

@@ -23,7 +23,7 @@
 //
 // Body:
 //
-//	2+k     family: "gbdt", "seasonal", "linear", "forest" or "lstm"
+//	2+k     family: "gbdt", "seasonal", "linear", "forest", "additive" or "lstm"
 //	4+k     feature spec in text form (package feature)
 //	32      SHA-256 of that text
 //	1+8L    count L of levels (1–99), each a float64, ascending in (0,1)
@@ -117,6 +117,25 @@
 //	2       count of trees (1–2000), each
 //	  2       count of nodes, each 8 bytes as in gbdt, but that a leaf has its number in place of the left child, and value 0
 //	  8·…     by leaf number: 8 samples, each a byte, the number of a grid value, ascending
+//
+// Family additive: centre = base(row) + own slope + sum over the terms of (weight(band, term) + own weight) · input · round
+//
+//	scatter
+//	calendar
+//	2       column of the day of the year + 1, or 0
+//	1       count of base columns (0–16), each 2 bytes: the first known counts, else 1
+//	inputs, at most 128
+//	1       count of rounds (at most 128), each
+//	  1       0: over the slots of a day, 1: of seven days, a holiday counting as Sunday, 2: over 366 days of a year
+//	  8·…     values, float64
+//	2       count of terms (at most 256), each
+//	  1       part: 1 trend, 2 daily, 3 weekly, 4 yearly, 5 holidays, 6 weather
+//	  1, 1    input + 1, round + 1; 0: none, a factor of 1
+//	8·…     weights, float64, by band and term
+//	4       count of points that have something of their own, by name, ascending, each
+//	  2+k     name: point, a space, register
+//	  8       slope, float64, of the trend
+//	  4·…     own weights, float32, by term
 //
 // Family lstm: value(level) = anchor(row) + max(spread(row), least spread) · fan(level); the fan is the network's output
 // for the middle level plus z, and, away from it, each level's squareplus(output) times the difference of z further

@@ -8,6 +8,7 @@ const (
 	FamilyForest    = "forest"    // a random forest on an anchor that predicts distributions
 	FamilyLinear    = "linear"    // a line through lags, calendar and weather, with calibrated spread
 	FamilyLSTM      = "lstm"      // an encoder of the past and a decoder of each step, on an anchor
+	FamilyAdditive  = "additive"  // a sum of trend, waves, holidays and weather that a person can read
 	FamilyBoosted   = "boosted"   // trees on what a line leaves
 	FamilyEnsemble  = "ensemble"  // a weighted mean of models of the other families
 )
@@ -22,6 +23,6 @@ type encoder interface{ encode(w *writer) }
 func decoders() map[string]decoder {
 	return map[string]decoder{
 		FamilyGBDT: decodeGBDT, FamilyQuantiles: decodeQuantiles, FamilySeasonal: decodeSeasonal, FamilyLinear: decodeLinear, FamilyLSTM: decodeLSTM,
-		FamilyBoosted: decodeBoosted, FamilyEnsemble: decodeMixture, FamilyForest: decodeForest,
+		FamilyBoosted: decodeBoosted, FamilyEnsemble: decodeMixture, FamilyForest: decodeForest, FamilyAdditive: decodeAdditive,
 	}
 }

@@ -117,6 +117,21 @@ func (m *Mixture) Predict(rows []float32, n int, out []float64) {
 	}
 }
 
+// ForPoint returns the ensemble of what its members say of the point of that name.
+func (m *Mixture) ForPoint(name string) Model {
+	own := *m
+	own.Members = make([]Member, len(m.Members))
+	known := false
+	for i, member := range m.Members {
+		own.Members[i] = Member{Family: member.Family, Model: ForPoint(member.Model, name)}
+		known = known || own.Members[i].Model != member.Model
+	}
+	if !known {
+		return m
+	}
+	return &own
+}
+
 // weight returns the weight of a member for a row.
 func (m *Mixture) weight(row []float32, member int) float64 {
 	at := m.Bands.Of(row[m.Lead])*m.Groups.Count() + m.Groups.Of(row)

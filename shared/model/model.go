@@ -20,6 +20,21 @@ type Model interface {
 	Predict(rows []float32, n int, out []float64)
 }
 
+// PerPoint is what models have that know some points better than others.
+type PerPoint interface {
+	// ForPoint returns the model for the point of that name, and the one for points never seen when it is none of those
+	// learnt from.
+	ForPoint(name string) Model
+}
+
+// ForPoint returns what m says of the point of that name.
+func ForPoint(m Model, name string) Model {
+	if p, ok := m.(PerPoint); ok {
+		return p.ForPoint(name)
+	}
+	return m
+}
+
 // Artifact is a fitted model with all that is needed to use it and to know where it came from.
 type Artifact struct {
 	ID          string // names the version; Decode sets it from the digest, a registry may set its own. Not encoded.

@@ -68,6 +68,8 @@ func made(t testing.TB, family string, seed uint64) *model.Artifact {
 		}
 	case model.FamilyEnsemble:
 		a.Model, err = mixtureOf(t, seed, bands, model.FamilyGBDT, model.FamilySeasonal, model.FamilyLinear)
+	case model.FamilyAdditive:
+		a.Model, err = additiveOf(rng, spec, bands)
 	case model.FamilyForest:
 		a.Model, err = forestOf(rng, spec.Len(), bands, anchor(rng, bands, 1, 9, 17), 20)
 	}
@@ -119,7 +121,7 @@ func someRows(rng *rand.Rand, features, n int) []float32 {
 	return rows
 }
 
-var families = []string{model.FamilyGBDT, model.FamilyQuantiles, model.FamilySeasonal, model.FamilyLinear, model.FamilyForest, model.FamilyLSTM, model.FamilyBoosted, model.FamilyEnsemble}
+var families = []string{model.FamilyGBDT, model.FamilyQuantiles, model.FamilySeasonal, model.FamilyLinear, model.FamilyForest, model.FamilyAdditive, model.FamilyLSTM, model.FamilyBoosted, model.FamilyEnsemble}
 
 func encode(t testing.TB, a *model.Artifact) []byte {
 	t.Helper()
@@ -446,6 +448,8 @@ func small(t testing.TB, family, text string) *model.Artifact {
 		a.Model, err = model.NewSeasonal(spec.Len(), bands, []int{1})
 	case model.FamilyLinear:
 		a.Model, err = lineOf(rand.New(rand.NewPCG(1, 1)), spec, bands)
+	case model.FamilyAdditive:
+		a.Model, err = additiveOf(rand.New(rand.NewPCG(1, 1)), spec, bands)
 	case model.FamilyForest:
 		rng := rand.New(rand.NewPCG(1, 1))
 		a.Model, err = forestOf(rng, spec.Len(), bands, anchor(rng, bands, 1, 0), 1)

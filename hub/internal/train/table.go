@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"fluxora.dev/shared/feature"
+	"fluxora.dev/shared/forecast"
 	"fluxora.dev/shared/meter"
 )
 
@@ -37,6 +38,7 @@ type table struct {
 	origin     []meter.Millis
 	end        []meter.Millis // of the target's interval, by row
 	point      []int32        // number of the point in the dataset, by row
+	names      []string       // of the points in the dataset, as package forecast calls them
 }
 
 func (t *table) len() int { return len(t.target) }
@@ -74,6 +76,7 @@ func newTable(ctx context.Context, d Dataset, p Params) (*table, error) {
 			return nil, fmt.Errorf("point %s: resolution %s among points of %s: train them apart", pt.ID, pt.History.Resolution, t.resolution)
 		}
 		total += pt.History.End().Sub(pt.History.Start)
+		t.names = append(t.names, forecast.PointName(pt.ID, pt.Register))
 	}
 	o := originsFor(p, t.resolution, total)
 

@@ -87,6 +87,7 @@ type Params struct {
 
 	Checkpoint Checkpoint     `json:"-"` // where a long fit keeps its state; nil: nowhere
 	Seasonal   SeasonalParams // the best rule
+	Additive   AdditiveParams // chosen on the held-out rows
 }
 
 // withDefaults fills in what is zero.
@@ -97,8 +98,11 @@ func (p Params) withDefaults() Params {
 	if p.Spec.Len() == 0 {
 		p.Spec = feature.Default()
 	}
-	if p.Family == model.FamilyLSTM {
+	switch p.Family {
+	case model.FamilyLSTM:
 		p.Spec = withPast(p.Spec)
+	case model.FamilyAdditive:
+		p.Spec = withYear(p.Spec)
 	}
 	if len(p.Levels) == 0 {
 		p.Levels = forecast.DefaultLevels()
@@ -192,8 +196,8 @@ type fitter func(ctx context.Context, t *table, p Params, tell Progress, r *Repo
 func fitters() map[string]fitter {
 	return map[string]fitter{
 		model.FamilyGBDT: fitGBDT, model.FamilySeasonal: fitSeasonal, model.FamilyLinear: fitLinear, model.FamilyBoosted: fitBoosted,
-		model.FamilyForest: fitForest,
-		model.FamilyLSTM:   fitLSTM,
+		model.FamilyForest: fitForest, model.FamilyAdditive: fitAdditive,
+		model.FamilyLSTM: fitLSTM,
 	}
 }
 

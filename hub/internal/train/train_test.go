@@ -69,7 +69,7 @@ func encoded(t testing.TB, a *model.Artifact) []byte {
 }
 
 func TestFitGivesASoundArtifact(t *testing.T) {
-	for _, family := range []string{model.FamilyGBDT, model.FamilySeasonal, model.FamilyLinear, model.FamilyForest} {
+	for _, family := range []string{model.FamilyGBDT, model.FamilySeasonal, model.FamilyLinear, model.FamilyForest, model.FamilyAdditive} {
 		for _, resolution := range []time.Duration{15 * time.Minute, time.Hour} {
 			t.Run(family+" "+resolution.String(), func(t *testing.T) {
 				d := town(3, 60, resolution)

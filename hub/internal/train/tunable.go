@@ -36,6 +36,19 @@ func tunables() map[string]tunable {
 				p.Trees = t
 			},
 		},
+		model.FamilyForest: {
+			tune.Space{
+				{Name: "trees", Low: 20, High: 200, Log: true, Whole: true},
+				{Name: "least rows", Low: 5, High: 200, Log: true, Whole: true},
+				{Name: "feature share", Low: 0.1, High: 1},
+				{Name: "clip", Low: 0.05, High: 2, Log: true},
+			},
+			func(p *Params, v tune.Values) {
+				f := Forest()
+				f.Trees, f.MinLeaf, f.FeatureShare, f.Clip = int(v["trees"]), int(v["least rows"]), v["feature share"], v["clip"]
+				p.Forest = f
+			},
+		},
 		model.FamilyLSTM: {
 			tune.Space{
 				{Name: "cells", Low: 8, High: 64, Log: true, Whole: true},
