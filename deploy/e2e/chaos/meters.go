@@ -127,8 +127,8 @@ func garbage(rng *rand.Rand, site string) message {
 	switch rng.IntN(6) {
 	case 0:
 		return message{topic: good, payload: []byte(`{"t":"` + at + `","v":`)}
-	case 1:
-		return message{topic: good, payload: []byte(`{"t":"1970-01-01T00:00:07Z","v":1,"unit":"kWh"}`)}
+	case 1: // not 1970: while the clock is there, the agent dates such a reading rightly
+		return message{topic: good, payload: []byte(`{"t":"1975-01-01T00:00:07Z","v":1,"unit":"kWh"}`)}
 	case 2:
 		return message{topic: good, payload: []byte(`{"t":"` + at + `","v":1e300,"unit":"kWh"}`)}
 	case 3:
