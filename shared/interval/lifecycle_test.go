@@ -56,7 +56,7 @@ func (l *life) befall() string {
 	began := l.now
 	what := rapid.SampledFrom([]string{
 		"nothing", "reset", "rollover", "exchange", "set forward", "dip", "zeros", "garbage", "agreeing garbage", "word tear", "sentinel", "minus one",
-		"smaller unit", "larger unit", "duplicate", "suspect",
+		"sign flip", "smaller unit", "larger unit", "duplicate", "suspect",
 	}).Draw(l.t, "what")
 	readings := rapid.IntRange(1, 3).Draw(l.t, "readings")
 	end := func() { l.hidden += watts(10*lifeLimit, int64(l.now-began)) + int64(readings+1)*kWh + 2000 } // and what is rounded where the register starts anew
@@ -123,6 +123,8 @@ func (l *life) befall() string {
 		glitch(func(int64) int64 { return s })
 	case "minus one":
 		glitch(func(int64) int64 { return -1000 })
+	case "sign flip":
+		glitch(func(v int64) int64 { return -v })
 	case "smaller unit":
 		glitch(func(v int64) int64 { return v * 1000 })
 	case "larger unit":

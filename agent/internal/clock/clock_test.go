@@ -159,6 +159,8 @@ func TestJumpsInMidRun(t *testing.T) {
 				m.jump(clock.Settle/2, time.Duration(i+11)*24*time.Hour)
 			}
 		}, clock.Doubtful, 0},
+		{"a leap second, repeated", -time.Second, func(m *machine) {}, clock.Right, -time.Second},
+		{"a leap second, left out", time.Second, func(m *machine) {}, clock.Right, time.Second},
 		{"a small correction", 40 * time.Second, func(m *machine) {}, clock.Right, 40 * time.Second},
 		{"meters contradict", 240 * time.Hour, func(m *machine) {
 			for range 5 {

@@ -295,6 +295,44 @@ func TestSurplus(t *testing.T) {
 	}
 }
 
+// TestEdgesOfTime derives readings at the edges that clocks and their formats have: every quarter of an hour has its energy, and days
+// and months add up.
+func TestEdgesOfTime(t *testing.T) {
+	s := storetest.Open(t)
+	ctx := t.Context()
+	for name, at := range map[string]time.Time{
+		"1970":                            time.Date(1970, 2, 2, 0, 0, 0, 0, time.UTC),
+		"a leap second":                   time.Date(2016, 12, 31, 12, 0, 0, 0, time.UTC),
+		"an hour that is skipped":         time.Date(2026, 3, 28, 18, 0, 0, 0, time.UTC),
+		"an hour that comes twice":        time.Date(2026, 10, 24, 18, 0, 0, 0, time.UTC),
+		"a leap day":                      time.Date(2028, 2, 28, 18, 0, 0, 0, time.UTC),
+		"what signed 32 bits cannot hold": time.Date(2038, 1, 18, 21, 0, 0, 0, time.UTC),
+		"a year that is no leap year":     time.Date(2100, 2, 28, 6, 0, 0, 0, time.UTC),
+		"what 32 bits cannot hold":        time.Date(2106, 2, 6, 21, 0, 0, 0, time.UTC),
+		"the last that is taken":          time.Date(2199, 12, 30, 18, 0, 0, 0, time.UTC),
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := newSender(t, t, s, store.Site{Name: "here", Zone: "Europe/Oslo", Resolution: 15 * time.Minute})
+			var rs []meter.Reading
+			for i := range 24*4 + 1 {
+				rs = append(rs, meter.Reading{Series: 1, At: meter.MillisOf(at).Add(time.Duration(i) * 15 * time.Minute), Value: 1_000_000_000 + int64(i)*250_000})
+			}
+			x.commit(rs)
+			if err := derive.New(s, derive.Options{}).Drain(ctx); err != nil {
+				t.Fatal(err)
+			}
+			for table, want := range map[string]string{"interval": "", "rollup": " and unit = 'hour'", "rollup ": " and unit = 'day'", "rollup  ": " and unit = 'month'"} {
+				var sum int64
+				err := s.Pool().QueryRow(ctx, `select coalesce(sum(wh), 0)::bigint from `+table+` where org_id = $1`+want, x.org).Scan(&sum)
+				if err != nil || sum != 24_000 {
+					t.Errorf("the sum of %s%s is %d Wh, %v: want 24,000", table, want, sum, err)
+				}
+			}
+			x.checkDerived()
+		})
+	}
+}
+
 // TestCompleteness names what is missing.
 func TestCompleteness(t *testing.T) {
 	s := storetest.Open(t)
