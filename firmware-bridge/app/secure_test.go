@@ -1,17 +1,8 @@
 package app_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/sha512"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/base64"
-	"encoding/pem"
 	"fmt"
 	"log/slog"
-	"math/big"
 	"net"
 	"os"
 	"path/filepath"
@@ -20,41 +11,8 @@ import (
 	"time"
 
 	"fluxora.dev/firmware-bridge/app"
+	"fluxora.dev/shared/brokertest"
 )
-
-// certify writes an authority and a certificate of it for 127.0.0.1 with its key, all PEM, and returns their paths.
-func certify(t *testing.T, dir string) (ca, cert, key string) {
-	t.Helper()
-	check := func(err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	write := func(name, kind string, der []byte) string {
-		path := filepath.Join(dir, name)
-		check(os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600))
-		return path
-	}
-	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	check(err)
-	authority := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test authority"}, NotBefore: time.Now().Add(-time.Hour),
-		NotAfter: time.Now().Add(24 * time.Hour), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	}
-	caDER, err := x509.CreateCertificate(rand.Reader, authority, authority, caKey.Public(), caKey)
-	check(err)
-	brokerKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	check(err)
-	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
-		SerialNumber: big.NewInt(2), NotBefore: authority.NotBefore, NotAfter: authority.NotAfter, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}, authority, brokerKey.Public(), caKey)
-	check(err)
-	keyDER, err := x509.MarshalPKCS8PrivateKey(brokerKey)
-	check(err)
-	return write("ca.pem", "CERTIFICATE", caDER), write("broker.pem", "CERTIFICATE", der), write("broker.key", "PRIVATE KEY", keyDER)
-}
 
 // secure adds a listener with TLS and one user to b, before it is started, and returns its URL and the authority's file.
 func (b *broker) secure(user, password string) (url, ca string) {
@@ -65,20 +23,12 @@ func (b *broker) secure(user, password string) (url, ca string) {
 	}
 	port := l.Addr().(*net.TCPAddr).Port
 	l.Close()
-	ca, cert, key := certify(b.t, b.dir)
-	salt := []byte("twelve bytes")
-	hash := sha512.Sum512(append([]byte(password), salt...)) // Mosquitto's format $6$
-	users := filepath.Join(b.dir, "users")
-	line := fmt.Sprintf("%s:$6$%s$%s\n", user, base64.StdEncoding.EncodeToString(salt), base64.StdEncoding.EncodeToString(hash[:]))
-	if err := os.WriteFile(users, []byte(line), 0o600); err != nil {
-		b.t.Fatal(err)
-	}
+	settings, ca := brokertest.Secure(b.t, b.dir, user, password)
 	conf, err := os.ReadFile(b.conf)
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	text := fmt.Sprintf("per_listener_settings true\n%slistener %d 127.0.0.1\nallow_anonymous false\npassword_file %s\ncafile %s\ncertfile %s\nkeyfile %s\n",
-		conf, port, users, ca, cert, key)
+	text := fmt.Sprintf("per_listener_settings true\n%slistener %d 127.0.0.1\n%s\n", conf, port, strings.Join(settings, "\n"))
 	if err := os.WriteFile(b.conf, []byte(text), 0o600); err != nil {
 		b.t.Fatal(err)
 	}
