@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"go.etcd.io/bbolt"
+
 	"fluxora.dev/agent/internal/store"
 	"fluxora.dev/shared/meter"
 )
@@ -26,9 +28,9 @@ func written() int64 {
 }
 
 // BenchmarkAppend asks how far durable appends of 20 points' readings are from the limit, a plain file of 50-byte readings
-// with a sync after each batch.
+// with a sync after each batch, and from bbolt with a key for each reading.
 func BenchmarkAppend(b *testing.B) {
-	for _, size := range []int{1, 10, 100, 1000} {
+	for _, size := range []int{1, 10, 20, 100, 1000} {
 		measure := func(b *testing.B, commit func(n int)) {
 			before, n := written(), 0
 			for b.Loop() {
@@ -51,6 +53,27 @@ func BenchmarkAppend(b *testing.B) {
 					b.Fatal(err)
 				}
 				if err := f.Sync(); err != nil {
+					b.Fatal(err)
+				}
+			})
+		})
+		b.Run(fmt.Sprintf("batch=%d/bbolt", size), func(b *testing.B) {
+			db, err := bbolt.Open(filepath.Join(b.TempDir(), "db"), 0o600, nil)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer db.Close()
+			measure(b, func(n int) {
+				err := db.Update(func(tx *bbolt.Tx) error {
+					readings, err := tx.CreateBucketIfNotExists([]byte("readings"))
+					for i := range size {
+						if err == nil {
+							err = readings.Put(fmt.Appendf(nil, "%012d", n+i), make([]byte, 38))
+						}
+					}
+					return err
+				})
+				if err != nil {
 					b.Fatal(err)
 				}
 			})

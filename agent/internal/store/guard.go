@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -61,25 +60,4 @@ func (d disk) openFile(path string, o bbolt.Options) (db *bbolt.DB, err error) {
 		return nil, fmt.Errorf("%w: %w", errDamaged, err)
 	}
 	return nil, err
-}
-
-// setAside gives a file that cannot be read another name, and returns that. With keep, the file has its old name too, until
-// another one takes it, so that the power may go in between.
-func (d disk) setAside(path string, now time.Time, keep bool) (string, error) {
-	base := path + ".damaged-" + now.UTC().Format("20060102T150405.000Z")
-	to := base
-	for i := 1; ; i++ {
-		if _, err := os.Lstat(to); errors.Is(err, os.ErrNotExist) {
-			break
-		}
-		to = fmt.Sprintf("%s-%d", base, i)
-	}
-	move := d.rename
-	if keep {
-		move = d.link
-	}
-	if err := move(path, to); err != nil {
-		return "", fmt.Errorf("set aside: %w", err)
-	}
-	return filepath.Base(to), d.syncDir(filepath.Dir(path))
 }

@@ -137,6 +137,50 @@ func TestFlashOfADay(t *testing.T) {
 	t.Logf("window %s, %+v", s.Window(), x)
 }
 
+// TestWriteAmplification appends an hour of readings at several rates, and tells how many bytes reach the flash for each: in
+// commits of a window of ten seconds, as when meters send arrays or the broker lets enough through, and in commits of twenty
+// readings at most, as single messages do when it lets twenty wait.
+func TestWriteAmplification(t *testing.T) {
+	if testing.Short() {
+		t.Skip("many commits")
+	}
+	for _, rate := range []int{1, 10, 100} { // readings a second
+		for _, most := range []int{1 << 20, 20} {
+			group := min(rate*10, most)
+			now := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
+			s, err := Open(QuickDir(t), Options{MinFree: -1, Now: func() time.Time { return now }})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ids := make([]meter.SeriesID, 20)
+			for i := range ids {
+				if ids[i], err = s.SeriesID(meter.Series{Point: "p" + string(rune('a'+i)), Register: meter.EnergyImport, Kind: meter.Counter}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			before, n := s.wear.total(), 0
+			for n < 3600*rate {
+				now = now.Add(time.Duration(group) * time.Second / time.Duration(rate))
+				rs := make([]meter.Reading, group)
+				for i := range rs {
+					at := meter.Millis(1772323200000 + int64(n)*1000/int64(rate))
+					rs[i] = meter.Reading{Series: ids[n%20], At: at, Value: 8_000_000_000 + int64(n/20)*33_000 + int64(n%7)*1000}
+					n++
+				}
+				if _, err := s.Append(context.Background(), rs); err != nil {
+					t.Fatal(err)
+				}
+			}
+			each := float64(s.wear.total()-before+s.tail.bytes) / float64(n)
+			t.Logf("%3d readings/s, %4d a commit: %4.0f bytes a reading, %5.0f MB a day", rate, group, each, each*float64(rate)*86400/1e6)
+			if most := 5000.0/float64(group) + 20; each > most {
+				t.Errorf("%d readings/s, %d a commit: %.0f bytes a reading: want at most %.0f", rate, group, each, most)
+			}
+			_ = s.Close()
+		}
+	}
+}
+
 // total is what was noted within a day.
 func (w *wear) total() (n int64) {
 	for _, h := range w.hours {

@@ -7,7 +7,6 @@ import (
 	"hash/crc32"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"go.etcd.io/bbolt"
 
@@ -115,6 +114,27 @@ func (s *Store) createSegment(first uint64, more func(tx *bbolt.Tx) error, befor
 // segmentAt is a segment that is not read yet.
 func (s *Store) segmentAt(path string, first uint64) *segment {
 	return &segment{path: path, first: first, disk: s.o.disk, defined: make(map[meter.SeriesID]bool)}
+}
+
+// newSegment makes a segment that begins at first and appends it to the list. The caller holds appending, or is Open.
+func (s *Store) newSegment(first uint64) error {
+	g, err := s.createSegment(first, nil, nil)
+	if err == nil {
+		err = g.openForWriting(s.segmentSize)
+	}
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	// One that was empty had the same name, and its file is gone.
+	for i := len(s.segments) - 1; i >= 0; i-- {
+		if s.segments[i].path == g.path {
+			s.remove(s.segments[i])
+		}
+	}
+	s.segments = append(s.segments, g)
+	s.mu.Unlock()
+	return nil
 }
 
 // openForWriting opens the segment as the active one. Mapping all of it at once keeps readers and the writer from waiting
@@ -238,5 +258,3 @@ func putSummary(tx *bbolt.Tx, x summary) error {
 	}
 	return tx.Bucket(bucketStore).Put(keySealedSum, binary.BigEndian.AppendUint32(nil, crc32.Checksum(b, castagnoli)))
 }
-
-func isSetAside(name string) bool { return strings.Contains(name, ".damaged-") }
