@@ -32,6 +32,7 @@ import (
 	"fluxora.dev/agent/internal/store"
 	"fluxora.dev/agent/internal/store/thin"
 	"fluxora.dev/agent/internal/uplink"
+	"fluxora.dev/agent/internal/watch"
 	"fluxora.dev/proto/wire"
 	"fluxora.dev/shared/forecast"
 	"fluxora.dev/shared/interval"
@@ -104,6 +105,7 @@ type agent struct {
 	identity *identity.Identity // nil until enrolled
 	cache    *artifact.Cache
 	predict  *predict.Predictor
+	watch    *watch.Watch
 	schedule *schedule.Schedule
 	uplink   *uplink.Client // nil without a hub
 	status   *status.Server // nil when not wanted
@@ -205,11 +207,14 @@ func (a *agent) startForecasts() error {
 	if err != nil {
 		return fmt.Errorf("zone %q: %w", a.config.Zone, err)
 	}
-	a.predict = predict.New(histories{a.history, a.config, zone, a.config.Around()}, &models{cache: a.cache, log: a.component("models")}, predict.Options{
+	past, cached := histories{a.history, a.config, zone, a.config.Around()}, &models{cache: a.cache, log: a.component("models")}
+	a.predict = predict.New(past, cached, predict.Options{
 		Horizon: a.config.Forecast.Horizon, Levels: a.config.Forecast.Levels, Now: a.now,
 	})
+	a.watch = watch.New(past, cached, a.component("watch"))
 	a.parts.Go("history", a.history.Run)
 	a.parts.Go("forecasts", a.schedule.Make)
+	a.parts.Go("watch", func(ctx context.Context) error { return a.watch.Run(ctx, time.Hour, a.watched) })
 	a.parts.Go("models", func(ctx context.Context) error {
 		for {
 			select {

@@ -10,6 +10,7 @@ import (
 	"fluxora.dev/agent/internal/history"
 	"fluxora.dev/agent/internal/predict"
 	"fluxora.dev/agent/internal/schedule"
+	"fluxora.dev/agent/internal/watch"
 	"fluxora.dev/shared/feature"
 	"fluxora.dev/shared/forecast"
 	"fluxora.dev/shared/meter"
@@ -26,6 +27,16 @@ func (a *agent) forecastRegister(point string) (meter.Register, bool) {
 		}
 	}
 	return "", false
+}
+
+// watched lists what is forecast, with the end of what is known of it.
+func (a *agent) watched() (out []watch.Target) {
+	for _, s := range a.history.Streams() {
+		if r, ok := a.forecastRegister(s.Point); ok && r == s.Register && s.Closed > 0 {
+			out = append(out, watch.Target{Point: s.Point, Register: s.Register, Resolution: s.Resolution, Closed: s.Closed})
+		}
+	}
+	return out
 }
 
 // originMoved passes a new origin from the history to the schedule. The history is locked meanwhile, so what it must be

@@ -3,6 +3,7 @@ package app
 import (
 	"fluxora.dev/agent/internal/status"
 	"fluxora.dev/shared/forecast"
+	live "fluxora.dev/shared/watch"
 )
 
 // metrics is everything that the agent exports; docs/metrics.md explains each to those who watch a fleet.
@@ -69,6 +70,9 @@ func (a *agent) metrics() []status.Metric {
 		counter("forecast_failures_total", "Forecasts that could not be made or kept.", func() float64 { return float64(a.schedule.Stats().Failed) }),
 		gauge("forecasts_unpublished", "Forecasts that wait for the MQTT broker.", func() float64 { return float64(a.schedule.Stats().Waiting) }),
 		gauge("forecast_seconds", "Time that the latest forecast took.", func() float64 { return a.schedule.Stats().Took.Seconds() }),
+		a.liveMetric("live_error_wh", "Mean absolute error of the active model an interval, over the last weeks.", func(l live.Live) float64 { return l.Error }),
+		a.liveMetric("live_skill", "Share by which the active model's error is below the baseline's, over the last weeks.", live.Live.Skill),
+		counter("findings_total", "Days and hours that were out of the ordinary.", func() float64 { return float64(a.watch.Findings()) }),
 	}
 	if a.uplink == nil {
 		return ms
@@ -87,6 +91,18 @@ func (a *agent) metrics() []status.Metric {
 		gauge("hub_clock_offset_seconds", "This clock minus the hub's.", func() float64 { return a.uplink.Status().ClockOffset.Seconds() }),
 		gauge("certificate_expires_seconds", "When the agent's certificate expires, in Unix seconds.", func() float64 { return float64(a.identity.NotAfter().Unix()) }),
 	)
+}
+
+// liveMetric is a figure of how the model does on each point that it was examined on.
+func (a *agent) liveMetric(name, help string, of func(live.Live) float64) status.Metric {
+	return status.Metric{Name: name, Help: help, Gauge: true, Labels: []string{"point"}, Values: func() (vs []status.Value) {
+		for _, p := range a.watch.Points() {
+			if p.Live.Days > 0 {
+				vs = append(vs, status.Value{Labels: []string{p.Point}, V: of(p.Live)})
+			}
+		}
+		return vs
+	}}
 }
 
 func truth(b bool) float64 {

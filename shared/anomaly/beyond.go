@@ -62,6 +62,24 @@ func Limit(past []float64) (limit float64, ok bool) {
 	return max(leastBeyond, pastMargin*past[int(pastShare*float64(len(past)-1))]), true
 }
 
+// JudgeLast tells whether what was used lay beyond the last of some forecasts of a point in a way that is out of the ordinary,
+// by those before it.
+func JudgeLast(fs []forecast.Forecast, h feature.History) (Finding, bool) {
+	if len(fs) == 0 {
+		return Finding{}, false
+	}
+	last := len(fs) - 1
+	past := make([]float64, last)
+	for i, f := range fs[:last] {
+		past[i], _, _ = Beyond(f, h)
+	}
+	limit, ok := Limit(past)
+	if !ok {
+		return Finding{}, false
+	}
+	return JudgeForecast(fs[last], h, limit)
+}
+
 // JudgeForecast tells whether what was used lay beyond a forecast in a way that is out of the ordinary, given a limit.
 func JudgeForecast(f forecast.Forecast, h feature.History, limit float64) (Finding, bool) {
 	strength, from, to := Beyond(f, h)

@@ -150,14 +150,20 @@ func examine(ctx context.Context, p train.Point, to meter.Millis, active *model.
 	for i, name := range Watched {
 		out.Features = append(out.Features, judge(watch.MeasurePSI, name, features[i]))
 	}
-	var odd *anomaly.Finding
-	s.days, odd = replay(p, to, active)
+	replayed := watch.Replay(p.History, p.ID, p.Register, to, liveDays, active)
+	forecasts := make([]forecast.Forecast, len(replayed))
+	for i, r := range replayed {
+		forecasts[i] = r.Forecast
+		if r.Live {
+			s.days = append(s.days, r.Day)
+		}
+	}
 	out.Live = watch.LiveOf(s.days, to)
 	if f, ok := anomaly.Last(p.History); ok && f.End > to.Add(-2*day) {
 		out.Odd = append(out.Odd, f)
 	}
-	if odd != nil {
-		out.Odd = append(out.Odd, *odd)
+	if f, ok := anomaly.JudgeLast(forecasts, p.History); ok && f.End > to.Add(-2*day) {
+		out.Odd = append(out.Odd, f)
 	}
 	return out, s
 }
@@ -223,59 +229,4 @@ func sketches(h feature.History, to meter.Millis) (errors [usualMost + watch.Spa
 		}
 	}
 	return errors, features
-}
-
-// replay forecasts each of the last days again, with the model and with the baseline. It returns how both did on the days
-// after the model had ended learning, and what was odd about the last day beside the model's forecast, or the baseline's
-// where there is no model.
-func replay(p train.Point, to meter.Millis, active *model.Artifact) ([]watch.Day, *anomaly.Finding) {
-	h := p.History
-	if active != nil && active.Resolution != h.Resolution {
-		active = nil
-	}
-	var mk forecast.Maker
-	var out []watch.Day
-	var past []float64
-	var odd *anomaly.Finding
-	horizon := int(day / h.Resolution)
-	if active != nil {
-		horizon = min(horizon, int(active.Horizon/h.Resolution))
-	}
-	last := watch.DayOf(to).Add(-day)
-	for t := watch.DayOf(to).Add(-liveDays * day); t <= last; t = t.Add(day) {
-		base, err := forecast.MakeBaseline(h.Before(t), p.ID, p.Register, t, horizon, nil, t)
-		if err != nil {
-			continue
-		}
-		f := base
-		if active != nil {
-			if f, err = mk.Make(h.Before(t), p.ID, p.Register, t, horizon, active, forecast.Active, nil, t); err != nil {
-				continue
-			}
-			if t >= active.TrainedTo {
-				x := watch.Day{Start: t}
-				count(&x.Model, f, h)
-				count(&x.Baseline, base, h)
-				out = append(out, x)
-			}
-		}
-		if t == last {
-			if limit, ok := anomaly.Limit(past); ok {
-				if found, ok := anomaly.JudgeForecast(f, h, limit); ok {
-					odd = &found
-				}
-			}
-		}
-		strength, _, _ := anomaly.Beyond(f, h)
-		past = append(past, strength)
-	}
-	return out, odd
-}
-
-// count adds a forecast to a score, as far as it is known what happened.
-func count(s *forecast.Score, f forecast.Forecast, h feature.History) {
-	n := len(f.Levels)
-	for step := 1; step <= f.Steps(); step++ {
-		s.Add(f.Levels, f.Values[(step-1)*n:step*n], h.At(f.Start(step)))
-	}
 }
