@@ -473,3 +473,17 @@ func TestShiftOfAHoliday(t *testing.T) {
 	h.Site = nil
 	check(t, "shift of Easter Monday, not known to be one", value(t, "shift 2", h, origin, 2), 0)
 }
+
+func TestEveryFeatureIsDescribed(t *testing.T) {
+	spec := parse(t, everything)
+	seen := map[string]string{}
+	for i, d := range spec.Describe() {
+		if d.Name != spec.Names()[i] || d.Meaning == "" || d.Unit == "" || strings.Contains(d.Meaning, "%!") || d.Reach < 0 {
+			t.Errorf("%+v", d)
+		}
+		if other := seen[d.Meaning]; other != "" {
+			t.Errorf("%q and %q are described alike: %s", other, d.Name, d.Meaning)
+		}
+		seen[d.Meaning] = d.Name
+	}
+}

@@ -45,6 +45,12 @@ type cli struct {
 		Alias    modelAliasCmd   `cmd:"" help:"Give a model version a name."`
 		Unalias  modelUnaliasCmd `cmd:"" help:"Take a name away."`
 	} `cmd:"" help:"Models."`
+	Features struct {
+		Describe    featuresDescribeCmd    `cmd:"" help:"Say of every feature of a spec what it means, its unit and how far back it looks."`
+		Materialize featuresMaterializeCmd `cmd:"" help:"Write rows of features, as they were known at their origins, to a file."`
+		List        featuresListCmd        `cmd:"" help:"List the specs that are kept by name."`
+		Add         featuresAddCmd         `cmd:"" help:"Keep a spec under a name; another text becomes another version."`
+	} `cmd:"" help:"What models learn from: specs of features, and rows of them."`
 	Site  siteCmd `cmd:"" help:"Show a site, or change its zone, country, vacations and facts."`
 	Token struct {
 		Create tokenCreateCmd `cmd:"" help:"Make a token with which one agent can enrol, once."`

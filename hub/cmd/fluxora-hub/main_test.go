@@ -138,3 +138,36 @@ func TestSiteCommand(t *testing.T) {
 		t.Errorf("a site that is not there: %d", code)
 	}
 }
+
+func TestFeaturesCommands(t *testing.T) {
+	if code, out, errs := call(t, nil, "features", "describe"); code != 0 || !strings.Contains(out, "similar mean 4") {
+		t.Errorf("describe without a database: %d %s %s", code, out, errs)
+	}
+	if code, _, errs := call(t, nil, "features", "describe", "./none.txt"); code != 1 || !strings.Contains(errs, "none.txt") {
+		t.Errorf("describe a file that is not there: %d %s", code, errs)
+	}
+	env := []string{"FLUXORA_HUB_DATABASE_URL=" + pgtest.Database(t, "empty", nil), "FLUXORA_HUB_LOG_LEVEL=error"}
+	file := filepath.Join(t.TempDir(), "spec.txt")
+	if err := os.WriteFile(file, []byte("fluxora-features 1\nlead\nday 1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, out, errs := call(t, env, "features", "add", "short", file); code != 0 || !strings.HasPrefix(out, "short@1") {
+		t.Errorf("add: %d %s %s", code, out, errs)
+	}
+	if code, out, _ := call(t, env, "features", "describe", "short@1"); code != 0 || !strings.Contains(out, "2 features") {
+		t.Errorf("describe by name: %d %s", code, out)
+	}
+	if code, _, errs := call(t, env, "features", "describe", "long"); code != 1 || !strings.Contains(errs, "features list") {
+		t.Errorf("describe a name that is not there: %d %s", code, errs)
+	}
+	out := filepath.Join(t.TempDir(), "rows.csv")
+	if code, _, errs := call(t, env, "features", "materialize", "--from", "2024-05-01", "--to", "2024-05-02", "--out", out); code != 1 || !strings.Contains(errs, "no point") {
+		t.Errorf("materialize nothing: %d %s", code, errs)
+	}
+	if _, err := os.Stat(out); err == nil {
+		t.Error("a file was left behind")
+	}
+	if code, _, errs := call(t, env, "features", "materialize", "--from", "yesterday", "--to", "2024-05-02", "--out", out); code == 0 || !strings.Contains(errs, "--from") {
+		t.Errorf("materialize from yesterday: %d %s", code, errs)
+	}
+}
