@@ -64,9 +64,9 @@ func (a *Adapter) Adapt(f Forecast, h feature.History) Forecast {
 		row := out.Values[(s-1)*l : s*l]
 		band := adaptBand(time.Duration(s-1) * f.Resolution)
 		for i, v := range row {
-			if i < middle {
+			if i < middle && a.factor[band][0] != 0 { // what nothing was learnt of keeps its bits
 				row[i] = max(0, row[middle]-float64((row[middle]-v)*(1+a.factor[band][0])))
-			} else if i > middle {
+			} else if i > middle && a.factor[band][1] != 0 {
 				row[i] = row[middle] + float64((v-row[middle])*(1+a.factor[band][1]))
 			}
 		}
@@ -115,6 +115,3 @@ func (a *Adapter) observe(f Forecast, step int, actual float64) {
 		a.factor[band][side] = max(adaptLeast, min(adaptMost, k)) - 1
 	}
 }
-
-// Restart forgets the forecasts that were kept, of a model that is no longer in force, but not what was learnt.
-func (a *Adapter) Restart() { a.kept = nil }

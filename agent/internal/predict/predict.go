@@ -9,6 +9,9 @@
 //	a day              a model, whose training has seen short histories; without one, the profile
 //	eight days         a model; without one, the baseline
 //
+// A model's intervals follow how its forecasts of the point turn out (forecast.Adapter); after a restart they begin anew from
+// the model's own.
+//
 // The package must not know where histories and models come from, nor what becomes of a forecast.
 //
 // Invariants: a forecast that leaves here passed forecast.Check; nothing at or after its origin was used; a model that
@@ -58,6 +61,15 @@ type Predictor struct {
 	models    Models
 	o         Options
 	makers    sync.Pool // of *forecast.Maker
+
+	mu       sync.Mutex
+	adapters map[target]*forecast.Adapter
+}
+
+// target is a register of a point.
+type target struct {
+	point    string
+	register meter.Register
 }
 
 // New returns a predictor. models may be nil: then it stands on the lower rungs.
@@ -65,7 +77,7 @@ func New(histories Histories, models Models, o Options) *Predictor {
 	if o.Horizon == 0 {
 		o.Horizon = 48 * time.Hour
 	}
-	return &Predictor{histories: histories, models: models, o: o, makers: sync.Pool{New: func() any { return new(forecast.Maker) }}}
+	return &Predictor{histories: histories, models: models, o: o, adapters: map[target]*forecast.Adapter{}, makers: sync.Pool{New: func() any { return new(forecast.Maker) }}}
 }
 
 // Forecast forecasts a register of a point from origin on, and tells which rungs failed on the way. The error wraps
@@ -123,6 +135,9 @@ func (p *Predictor) climb(h feature.History, point string, register meter.Regist
 		f, err := guarded(r.make)
 		if err == nil {
 			p.makers.Put(maker)
+			if r.art != nil {
+				f = p.adapt(f, h)
+			}
 			return f, drops, nil
 		}
 		if errors.Is(err, errPanic) {
@@ -136,6 +151,19 @@ func (p *Predictor) climb(h feature.History, point string, register meter.Regist
 	}
 	p.makers.Put(maker)
 	return forecast.Forecast{}, drops, fmt.Errorf("forecast %s %s: %w", point, register, drops[len(drops)-1].Err)
+}
+
+// adapt lets the intervals of a model's forecast be as wide as its earlier forecasts of the point ought to have had them.
+func (p *Predictor) adapt(f forecast.Forecast, h feature.History) forecast.Forecast {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	t := target{f.Point, f.Register}
+	a := p.adapters[t]
+	if a == nil {
+		a = new(forecast.Adapter)
+		p.adapters[t] = a
+	}
+	return a.Adapt(f, h)
 }
 
 var errPanic = errors.New("panic")
