@@ -34,41 +34,6 @@ type Options struct {
 	DropCaches bool
 }
 
-// Summary is the outcome of a campaign.
-type Summary struct {
-	Rounds, Faults            int
-	Acknowledged              int // instants with a value
-	Lost, Doubled, Unbalanced int
-	Named                     int // lost with files that a fault destroyed, and named by the agent
-	ByKind                    map[string]int
-	AgentMemory, HubMemory    int64 // highest seen at the end of a round, bytes
-	AgentDisk                 int64
-	Duplicates, Corrections   int64         // as the hub counts them
-	Messages                  int           // acked by the broker
-	Longest                   time.Duration // of the rounds
-	LongestSettling           time.Duration
-	LongestStop               time.Duration // of the agent, by its own grace
-	Cannot                    map[string]string
-	Took                      time.Duration
-}
-
-// String returns the one line that a campaign ends with.
-func (s Summary) String() string {
-	return fmt.Sprintf("rounds=%d faults=%d acknowledged=%d lost=%d doubled=%d unbalanced=%d", s.Rounds, s.Faults, s.Acknowledged, s.Lost, s.Doubled, s.Unbalanced)
-}
-
-// Table returns what was done, a kind of fault in each line, and what was not and why.
-func (s Summary) Table() string {
-	var b strings.Builder
-	for _, kind := range slices.Sorted(maps.Keys(s.ByKind)) {
-		fmt.Fprintf(&b, "%6d  %s\n", s.ByKind[kind], kind)
-	}
-	for _, kind := range slices.Sorted(maps.Keys(s.Cannot)) {
-		fmt.Fprintf(&b, "  none  %s: %s\n", kind, s.Cannot[kind])
-	}
-	return b.String()
-}
-
 // ErrBroken says that a promise was not kept.
 var ErrBroken = errors.New("a promise was broken")
 
@@ -97,7 +62,7 @@ type campaign struct {
 	spans     []span
 	epochs    int64
 	gone      gone
-	forgotten int64         // sequences passed over that only the hub still knows of
+	forgotten int64         // sequences that only the hub knows the agent not to have, less those that only the agent takes for gone
 	settled   time.Duration // how long it took from the healing on
 	quiet     string        // how many goroutines and how much memory there were at the end of the round
 	renamed   int           // times that the meters' points got new names
@@ -360,46 +325,4 @@ func (c *campaign) tell() {
 	for _, p := range c.world.processes() {
 		fmt.Fprintf(c.o.Out, "the end of %s's log:\n%s\n", p.Name, p.Tail(12))
 	}
-}
-
-// roundLog is what was done in a round.
-type roundLog struct {
-	mu    sync.Mutex
-	began time.Time
-	lines []string
-}
-
-func (l *roundLog) begin() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.began, l.lines = time.Now(), nil
-}
-
-func (l *roundLog) note(what string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.lines = append(l.lines, fmt.Sprintf("%s %7.3f s  %s", time.Now().Format("15:04:05"), time.Since(l.began).Seconds(), what))
-}
-
-// kinds lists the faults.
-func (l *roundLog) kinds() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	var ks []string
-	for _, line := range l.lines {
-		if _, kind, ok := strings.Cut(line, " s  begin "); ok {
-			ks = append(ks, kind)
-		}
-	}
-	if len(ks) == 0 {
-		return "no fault"
-	}
-	return strings.Join(ks, ", ")
-}
-
-// String returns the log, a line each.
-func (l *roundLog) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return "  " + strings.Join(l.lines, "\n  ") + "\n"
 }

@@ -17,22 +17,25 @@ type node struct {
 }
 
 var (
-	_ fs.NodeOpener    = (*node)(nil)
-	_ fs.NodeCreater   = (*node)(nil)
-	_ fs.NodeSetattrer = (*node)(nil)
-	_ fs.NodeUnlinker  = (*node)(nil)
-	_ fs.NodeRenamer   = (*node)(nil)
+	_ fs.NodeWrapChilder = (*node)(nil)
+	_ fs.NodeOpener      = (*node)(nil)
+	_ fs.NodeCreater     = (*node)(nil)
+	_ fs.NodeSetattrer   = (*node)(nil)
+	_ fs.NodeUnlinker    = (*node)(nil)
+	_ fs.NodeRenamer     = (*node)(nil)
 )
 
 // newNode returns the root.
 func newNode(d *Disk, backing string) *node {
 	root := &fs.LoopbackRoot{Path: backing}
-	root.NewNode = func(data *fs.LoopbackRoot, _ *fs.Inode, _ string, _ *syscall.Stat_t) fs.InodeEmbedder {
-		return &node{fs.LoopbackNode{RootData: data}, d}
-	}
 	n := &node{fs.LoopbackNode{RootData: root}, d}
 	root.RootNode = n
 	return n
+}
+
+// WrapChild implements fs.NodeWrapChilder: what is found or made in a directory of a disk is on that disk.
+func (n *node) WrapChild(context.Context, fs.InodeEmbedder) fs.InodeEmbedder {
+	return &node{fs.LoopbackNode{RootData: n.RootData}, n.disk}
 }
 
 // Open implements fs.NodeOpener.
