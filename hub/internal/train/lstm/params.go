@@ -18,7 +18,7 @@ type Params struct {
 	Threads  int // how many shards are computed at a time; does not change the result
 }
 
-// Defaults returns settings that suit energies of buildings; README of hub/bench says how they were chosen.
+// Defaults returns settings of a usual size for such data. They were not searched for.
 func Defaults() Params {
 	return Params{Patch: 6, Cells: 32, Hidden: 64, Epochs: 16, Patience: 6, Origins: 64, Rate: 3e-3, Decay: 0.01, Clip: 1, Dropout: 0.1, Seed: 1, Threads: 1}
 }
