@@ -45,13 +45,12 @@ func (p AdditiveParams) check() error {
 	return nil
 }
 
-// sum is an additive model while it is fitted.
+// additive is an additive model while it is fitted.
 type additive struct {
 	t       *table
 	p       Params
 	model   model.Additive // without points; its scatter comes last
 	terms   int
-	lead    int
 	bands   model.Bands
 	penalty []float64
 }
