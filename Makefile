@@ -58,7 +58,7 @@ lint: $(TOOLS)/gofumpt $(TOOLS)/staticcheck ## gofumpt, go vet, staticcheck, she
 	  if [ -n "$$unformatted" ]; then echo "gofumpt would change:"; echo "$$unformatted"; exit 1; fi
 	go vet work
 	@for m in $(MODULES); do echo "staticcheck $$m"; (cd $$m && $(TOOLS)/staticcheck ./...) || exit 1; done
-	@if command -v shellcheck >/dev/null; then shellcheck deploy/*.sh .ci/run; else echo "shellcheck is not installed: shell scripts not checked"; fi
+	@if command -v shellcheck >/dev/null; then shellcheck deploy/*.sh hub/bench/*.sh .ci/run; else echo "shellcheck is not installed: shell scripts not checked"; fi
 
 SEED   ?= 1
 ROUNDS ?= 20

@@ -35,7 +35,6 @@ var unbound = bounds{math.Inf(-1), math.Inf(1)}
 type judge struct {
 	packing
 	l1, l2   float64 // l1 scaled
-	minGain  float64 // scaled
 	minLeaf  int
 	smooth   float64 // of categories
 	all      uint64  // cell of all rows of the leaf
