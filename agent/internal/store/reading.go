@@ -137,7 +137,8 @@ func (g *segment) rawFrom(from uint64, fn func(key, value []byte) bool) error {
 					return fmt.Errorf("%w: bucket of atoms is missing", errDamaged)
 				}
 				c := atoms.Cursor()
-				k, v := c.Seek(sequenceKey(from))
+				var v []byte
+				k, _ := c.Seek(sequenceKey(from))
 				if k == nil {
 					k, v = c.Last()
 				} else if k, v = c.Prev(); k == nil {
