@@ -83,6 +83,10 @@ func TestEngineTrainsOnTheStore(t *testing.T) {
 		t.Errorf("backtest: %+v, %v\n%s", scores, err, table)
 	}
 
+	if testing.Short() {
+		t.Log("the second training, of four families and their ensemble, is left to the run without -short")
+		return
+	}
 	// The same data again: nothing new was learnt, so the active model stays.
 	if r, _ := w.end(t, w.ask(t)); r.Outcome != "rejected" || r.Reason == "" {
 		t.Errorf("second training on the same data: %+v", r)
