@@ -11,7 +11,7 @@ import (
 
 // parquetSink writes a Parquet file: times as milliseconds UTC, features as optional 32-bit floats.
 type parquetSink struct {
-	w      *parquet.Writer
+	w      *parquet.GenericWriter[any]
 	at     []int // column of each value, head first
 	sorted parquet.Row
 	rows   int
@@ -35,7 +35,7 @@ func newParquet(w io.Writer, spec feature.Spec) (Sink, error) {
 		names = append(names, n)
 	}
 	schema := parquet.NewSchema("features", group)
-	s := &parquetSink{w: parquet.NewWriter(w, schema, parquet.Compression(&parquet.Zstd), parquet.KeyValueMetadata("fluxora.spec", spec.String()))}
+	s := &parquetSink{w: parquet.NewGenericWriter[any](w, schema, parquet.Compression(&parquet.Zstd), parquet.KeyValueMetadata("fluxora.spec", spec.String()))}
 	for _, n := range names {
 		leaf, _ := schema.Lookup(n)
 		s.at = append(s.at, leaf.ColumnIndex)

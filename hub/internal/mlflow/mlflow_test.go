@@ -29,7 +29,6 @@ type server struct {
 	artifacts map[string]string
 	status    string
 	largest   int
-	token     string
 }
 
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
