@@ -50,11 +50,9 @@ func openHolding(log Log, boot string, most int) (holding, error) {
 		if err := json.Unmarshal(b, &h.first); err != nil {
 			return h, fmt.Errorf("read what is held: %w", err)
 		}
-		// A crash may have left the block that was released last.
+		// A crash may have left the block that was released last. It is never read; where the disk fails, the next start removes it.
 		if v, err := log.Value(heldName(h.first - 1)); err == nil && v != nil {
-			if err := log.Put(heldName(h.first-1), nil); err != nil {
-				return h, err
-			}
+			_ = log.Put(heldName(h.first-1), nil)
 		}
 	}
 	for h.next = h.first; ; h.next++ {

@@ -110,9 +110,6 @@ func New(log Log, o Options) (*Ingest, error) {
 		newest: make(map[meter.SeriesID]meter.Millis), pipe: pipe{limit: max(o.Config.MQTT.MaxInflight, 1)},
 		stats: Stats{Refused: make(map[meter.Reason]uint64)},
 	}
-	if err := in.remember(); err != nil {
-		return nil, fmt.Errorf("ingest: %w", err)
-	}
 	if in.holding, err = openHolding(log, o.Clock.Boot(), int(o.Config.Store.MaxBytes/16)); err != nil {
 		return nil, fmt.Errorf("ingest: %w", err)
 	}
@@ -140,14 +137,15 @@ func (in *Ingest) Stats() Stats {
 }
 
 // remember fills the window of repeats with the newest readings of the log: those that may come again because their acks
-// did not arrive.
-func (in *Ingest) remember() error {
+// did not arrive. When the log cannot be read, an Append of nothing lets it put right what it could not when it was opened.
+func (in *Ingest) remember(ctx context.Context) error {
 	next := in.log.Next()
 	from := next - min(next-1, window)
 	for from < next {
 		rs, n, err := in.log.Readings(from, 4096)
 		if err != nil {
-			return err
+			_, again := in.log.Append(ctx, nil)
+			return errors.Join(err, again)
 		}
 		for _, r := range rs {
 			in.repeats.add(r)
@@ -197,6 +195,10 @@ func (g *group) repeat(r meter.Reading) {
 // Run takes in messages until ctx ends. What waits then is committed and acked first if that can be done at once.
 func (in *Ingest) Run(ctx context.Context) error {
 	g := in.newGroup()
+	// Until the log can be read nothing is taken in: what comes again would be stored twice.
+	if err := in.retry(ctx, g, func() error { return in.remember(ctx) }); err != nil {
+		return nil // ctx has ended
+	}
 	var committing chan struct{} // closed when the commit at work is done; nil without one
 	due := true                  // what is held may have an instant now
 	timer := time.NewTimer(time.Hour)

@@ -14,12 +14,13 @@ var ErrClosed = errors.New("the store is closed")
 // Append stores readings durably, in one commit, and returns the sequence of the first; the others follow. It must be
 // given numbers from SeriesID. On an error nothing was stored, and the same call may be tried again. The slice stays the
 // caller's. Append waits for one other Append, never for the hub.
+// Without readings it only makes what the journal holds readable, if that could not be done at Open.
 func (s *Store) Append(ctx context.Context, rs []meter.Reading) (first uint64, err error) {
-	if len(rs) == 0 {
-		return s.Next(), nil
-	}
 	s.appending.Lock()
 	defer s.appending.Unlock()
+	if len(rs) == 0 {
+		return s.Next(), s.makeReadable()
+	}
 	if err := ctx.Err(); err != nil {
 		return 0, fmt.Errorf("append readings: %w", context.Cause(ctx))
 	}
@@ -27,6 +28,18 @@ func (s *Store) Append(ctx context.Context, rs []meter.Reading) (first uint64, e
 		return 0, fmt.Errorf("append %d readings: %w", len(rs), err)
 	}
 	return first, nil
+}
+
+// makeReadable makes a segment for what the journal holds when none could be made at Open, so that it can be read. The caller holds appending.
+func (s *Store) makeReadable() error {
+	s.mu.Lock()
+	closed, unwritten := s.closed, len(s.tail.atoms) > 0 && s.active() == nil
+	s.mu.Unlock()
+	if closed || !unwritten {
+		return nil
+	}
+	_, err := s.roomFor(0)
+	return err
 }
 
 func (s *Store) append(rs []meter.Reading) (uint64, error) {
