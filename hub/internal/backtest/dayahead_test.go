@@ -5,8 +5,6 @@ import (
 	"context"
 	"math"
 	"os"
-	"path/filepath"
-	"runtime"
 	"testing"
 	"time"
 
@@ -22,8 +20,7 @@ import (
 // recorded reads the real meters beside the repository, or skips.
 func recorded(t testing.TB) train.Dataset {
 	t.Helper()
-	_, file, _, _ := runtime.Caller(0)
-	path := filepath.Join(filepath.Dir(file), "..", "..", "..", "..", "shared", "data", "readings.csv.gz")
+	const path = "../../../../shared/data/readings.csv.gz"
 	if _, err := os.Stat(path); err != nil {
 		t.Skipf("no real meters beside the repository: %v", err)
 	}

@@ -7,8 +7,6 @@ import (
 	"io"
 	"math"
 	"os"
-	"path/filepath"
-	"runtime"
 	"sort"
 	"strconv"
 	"testing"
@@ -25,8 +23,7 @@ import (
 // realMeters reads so many real meters from beside the repository, or skips.
 func realMeters(t testing.TB, meters int) train.Dataset {
 	t.Helper()
-	_, file, _, _ := runtime.Caller(0)
-	path := filepath.Join(filepath.Dir(file), "..", "..", "..", "..", "shared", "data", "readings.csv.gz")
+	const path = "../../../../shared/data/readings.csv.gz"
 	f, err := os.Open(path)
 	if err != nil {
 		t.Skipf("no real meters beside the repository: %v", err)
