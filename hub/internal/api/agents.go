@@ -4,9 +4,9 @@ import (
 	"context"
 	"time"
 
-	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/uuid"
 
+	"fluxora.dev/hub/internal/access"
 	"fluxora.dev/hub/internal/store"
 )
 
@@ -43,8 +43,8 @@ type Agents struct {
 
 type agentsAnswer struct{ Body Agents }
 
-func (s *server) registerAgents(api huma.API) {
-	huma.Register(api, get("agents", "/v1/agents", "Agents with lag, backlog and the model in use"), func(ctx context.Context, in *Page) (*agentsAnswer, error) {
+func (s *server) registerAgents(r *routes) {
+	register(r, access.With(access.Viewer, access.ReadFleet), get("agents", "/v1/agents", "Agents with lag, backlog and the model in use"), func(ctx context.Context, in *Page) (*agentsAnswer, error) {
 		var after uuid.UUID
 		if err := decodeCursor(in.Cursor, &after); err != nil {
 			return nil, err

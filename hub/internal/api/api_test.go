@@ -320,8 +320,8 @@ func TestBadRequests(t *testing.T) {
 	t.Run("method", func(t *testing.T) {
 		req, _ := http.NewRequest(http.MethodDelete, srv.URL+"/v1/sites", nil)
 		req.Header.Set("Authorization", "Bearer "+v.token)
-		if a := do(t, srv, req); a.status != http.StatusMethodNotAllowed || a.header.Get("Allow") != "GET" {
-			t.Errorf("DELETE: %d, Allow %q: want 405 and GET", a.status, a.header.Get("Allow"))
+		if a := do(t, srv, req); a.status != http.StatusMethodNotAllowed || a.header.Get("Allow") != "GET, HEAD" {
+			t.Errorf("DELETE: %d, Allow %q: want 405 and GET, HEAD", a.status, a.header.Get("Allow"))
 		}
 	})
 	t.Run("body too large", func(t *testing.T) {

@@ -4,9 +4,10 @@
 // documented JSON. The OpenAPI document is generated from these types, and docs/openapi.json is a copy that a test compares.
 //
 // Invariants:
-//   - Nothing but /healthz, /readyz and /openapi.json answers without a token (and /metrics when configured so); a path that
+//   - A route cannot be registered without what it needs of its caller (package access), and the gate asks it: nothing but /healthz,
+//     /readyz and /openapi.json answers without a credential (and /metrics when configured so); a path that
 //     does not exist answers a stranger like one that does.
-//   - A token opens one organisation, and every query names it: rows of another do not exist for the caller (404, not 403).
+//   - A caller belongs to one organisation, and every query names it: rows of another do not exist for the caller (404, not 403).
 //   - Every list is bounded and paged by a cursor; every request has a time limit and a bounded body.
 //   - Errors are problem details (RFC 9457). A database that is gone is 503 with Retry-After, never an empty list.
 package api

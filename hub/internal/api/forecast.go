@@ -8,6 +8,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/uuid"
 
+	"fluxora.dev/hub/internal/access"
 	"fluxora.dev/shared/meter"
 )
 
@@ -50,8 +51,8 @@ type forecastQuery struct {
 	Origin   time.Time `query:"origin" doc:"the origin, exactly; the latest forecast without it"`
 }
 
-func (s *server) registerForecast(api huma.API) {
-	huma.Register(api, get("forecast", "/v1/points/{id}/forecast", "A forecast of a point, with its provenance", http.StatusNotFound),
+func (s *server) registerForecast(r *routes) {
+	register(r, access.With(access.Viewer, access.ReadForecasts), get("forecast", "/v1/points/{id}/forecast", "A forecast of a point, with its provenance", http.StatusNotFound),
 		func(ctx context.Context, in *forecastQuery) (*forecastAnswer, error) {
 			reg, err := meter.LookupRegister(in.Register)
 			if err != nil {

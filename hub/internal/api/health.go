@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"fluxora.dev/hub/internal/access"
 )
 
 // Health is the answer to "are you there".
@@ -31,14 +33,13 @@ type readinessAnswer struct {
 // readyWithin bounds all checks together, so that a probe gets an answer while the database hangs.
 const readyWithin = 2 * time.Second
 
-func (s *server) registerHealth(api huma.API) {
-	open := []map[string][]string{}
-	huma.Register(api, huma.Operation{OperationID: "healthz", Method: http.MethodGet, Path: "/healthz", Summary: "Whether the process answers", Security: open},
+func (s *server) registerHealth(r *routes) {
+	register(r, access.Open(), huma.Operation{OperationID: "healthz", Method: http.MethodGet, Path: "/healthz", Summary: "Whether the process answers"},
 		func(context.Context, *struct{}) (*healthAnswer, error) {
 			return &healthAnswer{Health{Status: "ok"}}, nil
 		})
-	huma.Register(api, huma.Operation{
-		OperationID: "readyz", Method: http.MethodGet, Path: "/readyz", Summary: "Whether the hub can work, the database included", Security: open,
+	register(r, access.Open(), huma.Operation{
+		OperationID: "readyz", Method: http.MethodGet, Path: "/readyz", Summary: "Whether the hub can work, the database included",
 		Responses: map[string]*huma.Response{"503": {Description: "Not ready; the body says which part is not"}},
 	},
 		func(ctx context.Context, _ *struct{}) (*readinessAnswer, error) {

@@ -8,6 +8,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/uuid"
 
+	"fluxora.dev/hub/internal/access"
 	"fluxora.dev/hub/internal/store"
 	"fluxora.dev/shared/meter"
 )
@@ -59,8 +60,8 @@ var (
 	latest   = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC)
 )
 
-func (s *server) registerIntervals(api huma.API) {
-	huma.Register(api, get("intervals", "/v1/points/{id}/intervals", "Energy of a point within [from, to), page by page", http.StatusNotFound), s.intervals)
+func (s *server) registerIntervals(r *routes) {
+	register(r, access.With(access.Viewer, access.ReadReadings), get("intervals", "/v1/points/{id}/intervals", "Energy of a point within [from, to), page by page", http.StatusNotFound), s.intervals)
 }
 
 func (s *server) intervals(ctx context.Context, in *intervalsQuery) (*intervalsAnswer, error) {

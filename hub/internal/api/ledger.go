@@ -5,8 +5,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/danielgtaylor/huma/v2"
-
+	"fluxora.dev/hub/internal/access"
 	"fluxora.dev/hub/internal/store"
 )
 
@@ -134,9 +133,9 @@ const (
 	completenessLimit = 10_000 // stretches
 )
 
-func (s *server) registerLedger(api huma.API) {
-	huma.Register(api, get("ledger", "/v1/ledger", "What became of every reading, by point, register and day, on both sides"), s.ledger)
-	huma.Register(api, get("completeness", "/v1/completeness", "Which sequences and which times of a site the hub lacks", http.StatusNotFound), s.completeness)
+func (s *server) registerLedger(r *routes) {
+	register(r, access.With(access.Viewer, access.ReadFleet), get("ledger", "/v1/ledger", "What became of every reading, by point, register and day, on both sides"), s.ledger)
+	register(r, access.With(access.Viewer, access.ReadFleet), get("completeness", "/v1/completeness", "Which sequences and which times of a site the hub lacks", http.StatusNotFound), s.completeness)
 }
 
 func (s *server) ledger(ctx context.Context, in *ledgerQuery) (*ledgerAnswer, error) {

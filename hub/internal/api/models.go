@@ -5,9 +5,9 @@ import (
 	"encoding/hex"
 	"time"
 
-	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/uuid"
 
+	"fluxora.dev/hub/internal/access"
 	"fluxora.dev/hub/internal/registry"
 	"fluxora.dev/hub/internal/store"
 )
@@ -65,8 +65,8 @@ type modelsQuery struct {
 	Limit int `query:"limit" default:"50" minimum:"1" maximum:"500" doc:"how many models at most"`
 }
 
-func (s *server) registerModels(api huma.API) {
-	huma.Register(api, get("models", "/v1/models", "Model versions with their backtest scores beside the baselines'"),
+func (s *server) registerModels(r *routes) {
+	register(r, access.With(access.Viewer, access.ReadModels), get("models", "/v1/models", "Model versions with their backtest scores beside the baselines'"),
 		func(ctx context.Context, in *modelsQuery) (*modelsAnswer, error) {
 			rows, err := s.store.ModelRows(ctx, org(ctx), in.Limit)
 			if err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/uuid"
 
+	"fluxora.dev/hub/internal/access"
 	"fluxora.dev/hub/internal/store"
 	"fluxora.dev/shared/meter"
 )
@@ -72,8 +73,8 @@ type pointQuery struct {
 
 type pointCursor struct{ Site, Name string }
 
-func (s *server) registerPoints(api huma.API) {
-	huma.Register(api, get("points", "/v1/points", "Points with their newest readings and intervals, by site and name"),
+func (s *server) registerPoints(r *routes) {
+	register(r, access.With(access.Viewer, access.ReadReadings), get("points", "/v1/points", "Points with their newest readings and intervals, by site and name"),
 		func(ctx context.Context, in *pointsQuery) (*pointsAnswer, error) {
 			var after pointCursor
 			if err := decodeCursor(in.Cursor, &after); err != nil {
@@ -97,7 +98,7 @@ func (s *server) registerPoints(api huma.API) {
 			}
 			return out, nil
 		})
-	huma.Register(api, get("point", "/v1/points/{id}", "One point", http.StatusNotFound),
+	register(r, access.With(access.Viewer, access.ReadReadings), get("point", "/v1/points/{id}", "One point", http.StatusNotFound),
 		func(ctx context.Context, in *pointQuery) (*pointAnswer, error) {
 			id, err := uuid.Parse(in.ID)
 			if err != nil {

@@ -4,8 +4,7 @@ import (
 	"context"
 	"time"
 
-	"github.com/danielgtaylor/huma/v2"
-
+	"fluxora.dev/hub/internal/access"
 	"fluxora.dev/hub/internal/store"
 )
 
@@ -49,8 +48,8 @@ type quarantineQuery struct {
 	Site string `query:"site" maxLength:"64" doc:"only this site's"`
 }
 
-func (s *server) registerQuarantine(api huma.API) {
-	huma.Register(api, get("quarantine", "/v1/quarantine", "Messages that agents did not take"), func(ctx context.Context, in *quarantineQuery) (*quarantineAnswer, error) {
+func (s *server) registerQuarantine(r *routes) {
+	register(r, access.With(access.Operator, access.ReadFleet), get("quarantine", "/v1/quarantine", "Messages that agents did not take"), func(ctx context.Context, in *quarantineQuery) (*quarantineAnswer, error) {
 		var after store.QuarantineKey
 		if err := decodeCursor(in.Cursor, &after); err != nil {
 			return nil, err

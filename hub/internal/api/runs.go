@@ -8,6 +8,8 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/uuid"
+
+	"fluxora.dev/hub/internal/access"
 )
 
 // Run is a training with what it was made of and what it found out.
@@ -68,8 +70,8 @@ type (
 // mostUses bounds the uses in one answer.
 const mostUses = 1000
 
-func (s *server) registerRuns(api huma.API) {
-	huma.Register(api, get("runs", "/v1/runs", "Trainings, with how far they are"), func(ctx context.Context, in *runsQuery) (*runsAnswer, error) {
+func (s *server) registerRuns(r *routes) {
+	register(r, access.With(access.Viewer, access.ReadModels), get("runs", "/v1/runs", "Trainings, with how far they are"), func(ctx context.Context, in *runsQuery) (*runsAnswer, error) {
 		rows, err := s.store.TrainingRuns(ctx, org(ctx), in.Limit)
 		if err != nil {
 			return nil, s.fault(ctx, err, "")
@@ -82,7 +84,7 @@ func (s *server) registerRuns(api huma.API) {
 		}
 		return out, nil
 	})
-	huma.Register(api, get("run", "/v1/runs/{id}", "A training: its data, settings, scores and decision", http.StatusNotFound), func(ctx context.Context, in *runQuery) (*runAnswer, error) {
+	register(r, access.With(access.Viewer, access.ReadModels), get("run", "/v1/runs/{id}", "A training: its data, settings, scores and decision", http.StatusNotFound), func(ctx context.Context, in *runQuery) (*runAnswer, error) {
 		id, err := uuid.Parse(in.ID)
 		if err != nil {
 			return nil, huma.Error422UnprocessableEntity("validation failed", &huma.ErrorDetail{Location: "path.id", Message: "is no UUID", Value: in.ID})
@@ -98,7 +100,7 @@ func (s *server) registerRuns(api huma.API) {
 		c := r.Record
 		return &runAnswer{Run{t, c.Code, c.Spec, utc(c.From), utc(c.To), c.Params, c.Report}}, nil
 	})
-	huma.Register(api, get("model", "/v1/models/{model}", "A model version: where it came from, its life, and which agents held it when", http.StatusNotFound), func(ctx context.Context, in *modelQuery) (*modelAnswer, error) {
+	register(r, access.With(access.Viewer, access.ReadModels), get("model", "/v1/models/{model}", "A model version: where it came from, its life, and which agents held it when", http.StatusNotFound), func(ctx context.Context, in *modelQuery) (*modelAnswer, error) {
 		row, _, err := s.store.Model(ctx, org(ctx), in.Name)
 		if err != nil {
 			return nil, s.fault(ctx, err, "no such model: /v1/models lists them")

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/danielgtaylor/huma/v2"
+	"fluxora.dev/hub/internal/access"
 )
 
 // Site is a place with an agent, a time zone and points.
@@ -29,8 +29,8 @@ type Sites struct {
 
 type sitesAnswer struct{ Body Sites }
 
-func (s *server) registerSites(api huma.API) {
-	huma.Register(api, get("sites", "/v1/sites", "Sites, by name"), func(ctx context.Context, in *Page) (*sitesAnswer, error) {
+func (s *server) registerSites(r *routes) {
+	register(r, access.With(access.Viewer, access.ReadReadings), get("sites", "/v1/sites", "Sites, by name"), func(ctx context.Context, in *Page) (*sitesAnswer, error) {
 		var after string
 		if err := decodeCursor(in.Cursor, &after); err != nil {
 			return nil, err

@@ -6,8 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/danielgtaylor/huma/v2"
-
+	"fluxora.dev/hub/internal/access"
 	"fluxora.dev/hub/internal/store"
 	"fluxora.dev/hub/internal/watch"
 )
@@ -58,8 +57,8 @@ type (
 	}
 )
 
-func (s *server) registerWatch(api huma.API) {
-	huma.Register(api, get("watch", "/v1/watch", "How models do beside the baseline, and what has drifted: the latest examination of each resolution"),
+func (s *server) registerWatch(r *routes) {
+	register(r, access.With(access.Viewer, access.ReadModels), get("watch", "/v1/watch", "How models do beside the baseline, and what has drifted: the latest examination of each resolution"),
 		func(ctx context.Context, _ *struct{}) (*watchAnswer, error) {
 			rows, err := s.store.WatchReports(ctx, org(ctx))
 			if err != nil {
@@ -73,7 +72,7 @@ func (s *server) registerWatch(api huma.API) {
 			}
 			return out, nil
 		})
-	huma.Register(api, get("findings", "/v1/findings", "What was out of the ordinary, with the reason, the newest first"),
+	register(r, access.With(access.Viewer, access.ReadModels), get("findings", "/v1/findings", "What was out of the ordinary, with the reason, the newest first"),
 		func(ctx context.Context, in *findingsQuery) (*findingsAnswer, error) {
 			before := in.Before
 			if before.IsZero() {
