@@ -12,6 +12,7 @@ import (
 	"fluxora.dev/hub/internal/recording"
 	"fluxora.dev/hub/internal/train"
 	"fluxora.dev/shared/feature"
+	"fluxora.dev/shared/holiday"
 )
 
 // RecordedBacktest says what of a recording is forecast, and by what. It needs no database.
@@ -66,6 +67,9 @@ func BacktestRecorded(ctx context.Context, o RecordedBacktest) (RecordedReport, 
 	}
 	if o.Tell != nil {
 		o.Tell(fmt.Sprintf("%d meters, %d rows of %s, %d without a value, %d repeated", len(d.Points), notes.Rows, notes.Resolution, notes.Missing, notes.Repeated))
+		if notes.NoHolidays != "" {
+			o.Tell("no holidays are known of " + notes.NoHolidays + ": forecasts do without; known are " + strings.Join(holiday.Known(), " "))
+		}
 		if len(notes.Left) > 0 {
 			o.Tell("without a single value: " + strings.Join(notes.Left, ", "))
 		}

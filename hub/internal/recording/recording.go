@@ -13,7 +13,10 @@ import (
 	"math"
 	"os"
 	"slices"
+	"strings"
 	"time"
+
+	"golang.org/x/text/language"
 
 	"fluxora.dev/hub/internal/importer"
 	"fluxora.dev/hub/internal/train"
@@ -39,16 +42,20 @@ type Notes struct {
 	Left        []string // meters without a single value
 	Unnamed     []string // meters that the file of meters does not name
 	Implausible int      // values of the weather that cannot be and are taken as missing
+	NoHolidays  string   // the country, when it is one but no calendar of it is there: forecasts do without
 	Weather     int      // meters with weather: as observed, in the place of forecasts, which is better than any forecast
 }
 
 // Read reads a recording, a point for each meter, by name.
 func Read(f Files) (train.Dataset, Notes, error) {
 	var d train.Dataset
-	if err := (&feature.Site{Country: f.Country}).Check(); err != nil {
-		return d, Notes{}, err
-	}
 	var n Notes
+	if err := (&feature.Site{Country: f.Country}).Check(); err != nil {
+		if !isCountry(f.Country) {
+			return d, n, err
+		}
+		n.NoHolidays, f.Country = f.Country, ""
+	}
 	around, err := sites(f, &n)
 	if err != nil {
 		return d, n, err
@@ -83,6 +90,13 @@ func Read(f Files) (train.Dataset, Notes, error) {
 		return d, n, fmt.Errorf("%s: no row has a value", f.Readings)
 	}
 	return d, n, nil
+}
+
+// isCountry reports whether code, without the part after a dash, names a country by ISO 3166-1.
+func isCountry(code string) bool {
+	code, _, _ = strings.Cut(code, "-")
+	r, err := language.ParseRegion(code)
+	return err == nil && r.IsCountry() && r.Canonicalize().String() == code
 }
 
 func readings(path string) (*importer.Table, error) {

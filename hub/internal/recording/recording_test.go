@@ -65,9 +65,18 @@ func TestReadKnowsTheSites(t *testing.T) {
 	}
 }
 
+// TestCountryWithoutCalendar: a country that is one, but of which no holidays are known, is read without them and named.
+func TestCountryWithoutCalendar(t *testing.T) {
+	d, notes, err := recording.Read(recording.Files{Readings: write(t, "r.csv", readings), Zone: time.UTC, Country: "KR"})
+	if err != nil || notes.NoHolidays != "KR" || d.Points[0].History.Site.Country != "" {
+		t.Errorf("%+v, %v", notes, err)
+	}
+}
+
 func TestReadNamesWhatIsWrong(t *testing.T) {
 	for _, c := range []struct{ name, readings, meters, weather, country, want string }{
 		{"country", readings, "", "", "UK", `country "UK"`},
+		{"no country", readings, "", "", "QQ", `country "QQ"`},
 		{"weather alone", readings, "", weather, "", "file of meters"},
 		{"no such weather", readings, strings.Replace(meters, "W1", "W9", 1), weather, "", `line 2: weather_id "W9"`},
 		{"meter twice", readings, meters + "A,,,,,\n", "", "", `line 4: meter_id "A"`},
