@@ -210,7 +210,11 @@ func (a *agent) startForecasts() error {
 	past, cached := histories{a.history, a.config, zone, a.config.Around()}, &models{cache: a.cache, log: a.component("models")}
 	a.predict = predict.New(past, cached, predict.Options{
 		Horizon: a.config.Forecast.Horizon, Levels: a.config.Forecast.Levels, Now: a.now,
+		States: adapterStates{a.store}, Log: a.component("predict"),
 	})
+	if err := (adapterStates{a.store}).prune(); err != nil {
+		a.log.Error("states of points that are gone not deleted", "error", err)
+	}
 	a.watch = watch.New(past, cached, a.component("watch"))
 	a.parts.Go("history", a.history.Run)
 	a.parts.Go("forecasts", a.schedule.Make)

@@ -70,6 +70,16 @@ func (a *agent) metrics() []status.Metric {
 		counter("forecast_failures_total", "Forecasts that could not be made or kept.", func() float64 { return float64(a.schedule.Stats().Failed) }),
 		gauge("forecasts_unpublished", "Forecasts that wait for the MQTT broker.", func() float64 { return float64(a.schedule.Stats().Waiting) }),
 		gauge("forecast_seconds", "Time that the latest forecast took.", func() float64 { return a.schedule.Stats().Took.Seconds() }),
+		{
+			Name: "interval_coverage", Help: "Share of what happened that lay within the intervals served, of the last weeks, by lead.", Gauge: true, Labels: []string{"point", "lead"},
+			Values: func() (vs []status.Value) {
+				for _, c := range a.predict.Coverage() {
+					vs = append(vs, status.Value{Labels: []string{c.Point, c.Band}, V: c.Tally.Coverage()})
+				}
+				return vs
+			},
+		},
+		counter("intervals_forgotten_total", "Points whose intervals began anew because what was learnt could not be read.", func() float64 { return float64(a.predict.Forgotten()) }),
 		a.liveMetric("live_error_wh", "Mean absolute error of the active model an interval, over the last weeks.", func(l live.Live) float64 { return l.Error }),
 		a.liveMetric("live_skill", "Share by which the active model's error is below the baseline's, over the last weeks.", live.Live.Skill),
 		counter("findings_total", "Days and hours that were out of the ordinary.", func() float64 { return float64(a.watch.Findings()) }),

@@ -13,77 +13,173 @@ import (
 // (Gibbs and Candès, 2021), with steps in proportion as quantile tracking takes them (Angelopoulos, Candès and Tibshirani,
 // 2023). Only the breadth moves: the middle level stays the model's.
 //
-// One adapter outlives many models: what it learns is by what factor a model misjudges this point. The zero value changes
-// nothing yet. It must not be used by two goroutines at once.
+// One adapter outlives many models: what it learns is by what factor a model misjudges this point. It also outlives the program
+// that holds it (adapt_state.go). Intervals are learnt from in order of time, so that what an adapter knows follows from the
+// forecasts that it kept and from the history, not from how often it was asked. The zero value changes nothing yet. It must
+// not be used by two goroutines at once.
 type Adapter struct {
-	kept   []kept
-	factor [adaptBands][2]float64 // of the half-breadth below and above, less 1
+	low, high float64 // the outer levels of the forecasts that were learnt from
+	bands     [adaptBands]adapted
+	kept      []kept // by origin
+	unsaved   bool   // a forecast was kept since the state was last encoded
 }
 
-// kept is a forecast as it came from the model, whose first steps have been learnt from.
-type kept struct {
-	f    Forecast
-	next int // the step from which on nothing was learnt yet
+// adapted is what was learnt of a horizon band.
+type adapted struct {
+	factor [2]float64 // of the breadth below and above, less 1
+	tally  Tally
 }
+
+// Tally counts lately served intervals by where what happened lay. An interval counts its length in hours, and the less the
+// longer ago it was: half of it after four weeks of such intervals.
+type Tally struct{ Below, Within, Above float64 }
+
+// Coverage returns the share that lay within, NaN when nothing was counted.
+func (t Tally) Coverage() float64 { return t.Within / (t.Below + t.Within + t.Above) }
+
+// Hours returns how many hours of intervals count.
+func (t Tally) Hours() float64 { return t.Below + t.Within + t.Above }
+
+// kept is a forecast, the first steps of which have been learnt from.
+type kept struct {
+	origin     meter.Millis
+	resolution time.Duration
+	next       int // the step from which on nothing was learnt yet
+	steps      []keptStep
+}
+
+// keptStep holds the lowest, the middle and the highest level of a step, Wh: as the model had them and as they were served.
+type keptStep struct{ model, served [3]float32 }
+
+// end returns when the interval of the next step is over.
+func (k *kept) end() meter.Millis { return k.origin.Add(time.Duration(k.next) * k.resolution) }
 
 const (
-	adaptBands  = 3
-	adaptApart  = 20 * time.Hour // between forecasts that are learnt from: more say the same again
-	adaptKeep   = 10 * 24 * time.Hour
-	adaptRate   = 0.03
-	adaptLeast  = 0.25
-	adaptMost   = 6.0
-	maxAdapting = 16 // forecasts kept
+	adaptApart = 20 * time.Hour // between forecasts that are learnt from: more say the same again
+	adaptReach = 48 * time.Hour // from the origin: later steps are not learnt from
+	adaptRate  = 0.03
+	adaptLeast = 0.25
+	adaptMost  = 6.0
+	maxKept    = 4
+	maxKeptFor = 576 // steps: 48 hours of five minutes
+
+	tallyHours = 4 * 7 * 24 / 0.693 // whose counts halve in four weeks
 )
+
+// adaptEdges part the leads that are learnt apart.
+var adaptEdges = [...]time.Duration{6 * time.Hour, 24 * time.Hour}
+
+const adaptBands = len(adaptEdges) + 1
 
 // adaptBand returns the horizon band of a lead.
 func adaptBand(lead time.Duration) int {
-	switch {
-	case lead < 6*time.Hour:
-		return 0
-	case lead < 24*time.Hour:
-		return 1
+	for i, e := range adaptEdges {
+		if lead < e {
+			return i
+		}
 	}
-	return 2
+	return len(adaptEdges)
 }
 
-// Adapt learns from what h tells of earlier forecasts and returns f with its intervals as wide as they ought to have been.
-// h must hold nothing at or after f.Origin. f is kept to be learnt from; it is not changed.
-func (a *Adapter) Adapt(f Forecast, h feature.History) Forecast {
-	a.learn(h, f.Origin)
-	if n := len(a.kept); n == 0 || f.Origin.Sub(a.kept[n-1].f.Origin) >= adaptApart {
-		if len(a.kept) == maxAdapting {
-			a.kept = append(a.kept[:0], a.kept[1:]...)
-		}
-		a.kept = append(a.kept, kept{f: f, next: 1})
-	}
-	l, middle := len(f.Levels), f.Level(0.5)
-	out := f
-	out.Values = append([]float64(nil), f.Values...)
-	for s := 1; s <= f.Steps(); s++ {
-		row := out.Values[(s-1)*l : s*l]
-		band := adaptBand(time.Duration(s-1) * f.Resolution)
-		for i, v := range row {
-			if i < middle && a.factor[band][0] != 0 { // what nothing was learnt of keeps its bits
-				row[i] = max(0, row[middle]-float64((row[middle]-v)*(1+a.factor[band][0])))
-			} else if i > middle && a.factor[band][1] != 0 {
-				row[i] = row[middle] + float64((v-row[middle])*(1+a.factor[band][1]))
-			}
-		}
+// AdaptBandNames names the horizon bands that are learnt apart, in order.
+func AdaptBandNames() []string { return []string{"0-6h", "6-24h", "24h-"} }
+
+// Coverage returns by horizon band where what happened lay in the intervals that were served.
+func (a *Adapter) Coverage() []Tally {
+	out := make([]Tally, adaptBands)
+	for i, b := range a.bands {
+		out[i] = b.tally
 	}
 	return out
 }
 
-// learn goes through the steps of kept forecasts that were over at an instant.
-func (a *Adapter) learn(h feature.History, now meter.Millis) {
-	rest := a.kept[:0]
-	for _, k := range a.kept {
-		for ; k.next <= k.f.Steps() && k.f.Start(k.next).Add(k.f.Resolution) <= now; k.next++ {
-			if actual := h.At(k.f.Start(k.next)); actual == actual {
-				a.observe(k.f, k.next, actual)
+// Nominal returns the share of intervals that ought to be covered, 0 before the first forecast.
+func (a *Adapter) Nominal() float64 { return a.high - a.low }
+
+// Adapt learns from what h tells of earlier forecasts and returns f with its intervals as wide as they ought to have been.
+// h must hold nothing at or after f.Origin. f may be kept to be learnt from; it is not changed.
+func (a *Adapter) Adapt(f Forecast, h feature.History) Forecast {
+	l, middle := len(f.Levels), f.Level(0.5)
+	a.meet(f)
+	a.learn(h, f.Origin)
+	out := f
+	out.Values = append([]float64(nil), f.Values...)
+	for s := 1; s <= f.Steps(); s++ {
+		row := out.Values[(s-1)*l : s*l]
+		factor := &a.bands[adaptBand(time.Duration(s-1)*f.Resolution)].factor
+		for i, v := range row {
+			if i < middle && factor[0] != 0 { // what nothing was learnt of keeps its bits
+				row[i] = max(0, row[middle]-float64((row[middle]-v)*(1+factor[0])))
+			} else if i > middle && factor[1] != 0 {
+				row[i] = row[middle] + float64((v-row[middle])*(1+factor[1]))
 			}
 		}
-		if k.next <= k.f.Steps() && now.Sub(k.f.Origin) < adaptKeep {
+	}
+	a.keep(f, out)
+	return out
+}
+
+// meet makes a ready for forecasts like f. Other levels, another resolution and a clock that was put back leave nothing to
+// learn from what was kept; the factors stay, for a point that strays twice as far as its model says does so at any level.
+func (a *Adapter) meet(f Forecast) {
+	low, high := f.Levels[0], f.Levels[len(f.Levels)-1]
+	if a.low != low || a.high != high {
+		a.low, a.high, a.kept = low, high, nil
+		for i := range a.bands {
+			a.bands[i].tally = Tally{}
+		}
+	}
+	rest := a.kept[:0]
+	for _, k := range a.kept {
+		if k.resolution == f.Resolution && k.origin <= f.Origin {
+			rest = append(rest, k)
+		}
+	}
+	a.kept = rest
+}
+
+// keep keeps a forecast and what was served of it, unless the last one that was kept is but hours old.
+func (a *Adapter) keep(f, served Forecast) {
+	if n := len(a.kept); n > 0 && f.Origin.Sub(a.kept[n-1].origin) < adaptApart {
+		return
+	}
+	if len(a.kept) == maxKept {
+		a.kept = append(a.kept[:0], a.kept[1:]...)
+	}
+	k := kept{origin: f.Origin, resolution: f.Resolution, next: 1}
+	l, middle := len(f.Levels), f.Level(0.5)
+	for s := range min(f.Steps(), maxKeptFor, int(adaptReach/f.Resolution)) {
+		var step keptStep
+		for i, at := range [3]int{0, middle, l - 1} {
+			step.model[i], step.served[i] = float32(f.Values[s*l+at]), float32(served.Values[s*l+at])
+		}
+		k.steps = append(k.steps, step)
+	}
+	a.kept = append(a.kept, k)
+	a.unsaved = true
+}
+
+// learn goes through the steps of kept forecasts that were over at an instant, in order of time.
+func (a *Adapter) learn(h feature.History, now meter.Millis) {
+	for {
+		var next *kept
+		for i := range a.kept {
+			if k := &a.kept[i]; k.next <= len(k.steps) && k.end() <= now && (next == nil || k.end() < next.end()) {
+				next = k
+			}
+		}
+		if next == nil {
+			break
+		}
+		lead := time.Duration(next.next-1) * next.resolution
+		if actual := h.At(next.origin.Add(lead)); actual == actual {
+			a.observe(next.steps[next.next-1], lead, next.resolution, actual)
+		}
+		next.next++
+	}
+	rest := a.kept[:0]
+	for i, k := range a.kept {
+		if k.next <= len(k.steps) || i == len(a.kept)-1 { // the last one tells when the next is due
 			rest = append(rest, k)
 		}
 	}
@@ -91,27 +187,40 @@ func (a *Adapter) learn(h feature.History, now meter.Millis) {
 }
 
 // observe learns from one interval.
-func (a *Adapter) observe(f Forecast, step int, actual float64) {
-	l, middle := len(f.Levels), f.Level(0.5)
-	row := f.Values[(step-1)*l : step*l]
-	band := adaptBand(f.Start(step).Sub(f.Origin))
+func (a *Adapter) observe(s keptStep, lead, resolution time.Duration, actual float64) {
+	b := &a.bands[adaptBand(lead)]
+	hours := float64(resolution) / float64(time.Hour)
+	b.tally.add(s.served, actual, hours)
 	// Resolutions finer than an hour learn no faster: their intervals say much the same.
-	rate := adaptRate * float64(f.Resolution) / float64(time.Hour)
-	for side, at := range [2]int{0, l - 1} {
-		breadth, off := row[middle]-row[at], row[middle]-actual
-		miss := f.Levels[at]
+	rate := adaptRate * hours
+	for side, miss := range [2]float64{a.low, 1 - a.high} {
+		off, breadth := float64(s.model[1])-actual, float64(s.model[1])-float64(s.model[0])
 		if side == 1 {
-			breadth, off, miss = -breadth, -off, 1-f.Levels[at]
+			off, breadth = -off, float64(s.model[2])-float64(s.model[1])
 		}
-		if at == middle {
+		if miss >= 0.5 { // there is no level on this side
 			continue
 		}
-		k := 1 + a.factor[band][side]
+		k := 1 + b.factor[side]
 		if off > float64(breadth*k) {
 			k += float64(float64(rate*(1-miss)) * k)
 		} else {
 			k -= float64(float64(rate*miss) * k)
 		}
-		a.factor[band][side] = max(adaptLeast, min(adaptMost, k)) - 1
+		b.factor[side] = max(adaptLeast, min(adaptMost, k)) - 1
+	}
+}
+
+// add counts an interval of so many hours.
+func (t *Tally) add(served [3]float32, actual, hours float64) {
+	fade := 1 - hours/tallyHours
+	t.Below, t.Within, t.Above = float64(t.Below*fade), float64(t.Within*fade), float64(t.Above*fade)
+	switch {
+	case actual < float64(served[0]):
+		t.Below += hours
+	case actual > float64(served[2]):
+		t.Above += hours
+	default:
+		t.Within += hours
 	}
 }

@@ -9,8 +9,8 @@
 //	a day              a model, whose training has seen short histories; without one, the profile
 //	eight days         a model; without one, the baseline
 //
-// A model's intervals follow how its forecasts of the point turn out (forecast.Adapter); after a restart they begin anew from
-// the model's own.
+// A model's intervals follow how its forecasts of the point turn out (forecast.Adapter), over restarts and changes of the
+// model; where what was learnt is lost or damaged, they begin anew from the model's own.
 //
 // The package must not know where histories and models come from, nor what becomes of a forecast.
 //
@@ -22,6 +22,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -52,6 +53,8 @@ type Drop struct {
 type Options struct {
 	Horizon time.Duration // how far to forecast; 0 means 48 h
 	Levels  []float64     // quantile levels; nil means those of the model, or forecast.DefaultLevels
+	States  States        // keeps what is learnt for a restart; nil: nothing does
+	Log     *slog.Logger  // nil discards
 	Now     func() time.Time
 }
 
@@ -60,10 +63,12 @@ type Predictor struct {
 	histories Histories
 	models    Models
 	o         Options
+	log       *slog.Logger
 	makers    sync.Pool // of *forecast.Maker
 
-	mu       sync.Mutex
-	adapters map[target]*forecast.Adapter
+	mu        sync.Mutex
+	adapters  map[target]*forecast.Adapter
+	forgotten uint64
 }
 
 // target is a register of a point.
@@ -77,7 +82,13 @@ func New(histories Histories, models Models, o Options) *Predictor {
 	if o.Horizon == 0 {
 		o.Horizon = 48 * time.Hour
 	}
-	return &Predictor{histories: histories, models: models, o: o, adapters: map[target]*forecast.Adapter{}, makers: sync.Pool{New: func() any { return new(forecast.Maker) }}}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Predictor{
+		histories: histories, models: models, o: o, log: o.Log, adapters: map[target]*forecast.Adapter{},
+		makers: sync.Pool{New: func() any { return new(forecast.Maker) }},
+	}
 }
 
 // Forecast forecasts a register of a point from origin on, and tells which rungs failed on the way. The error wraps
@@ -151,19 +162,6 @@ func (p *Predictor) climb(h feature.History, point string, register meter.Regist
 	}
 	p.makers.Put(maker)
 	return forecast.Forecast{}, drops, fmt.Errorf("forecast %s %s: %w", point, register, drops[len(drops)-1].Err)
-}
-
-// adapt lets the intervals of a model's forecast be as wide as its earlier forecasts of the point ought to have had them.
-func (p *Predictor) adapt(f forecast.Forecast, h feature.History) forecast.Forecast {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	t := target{f.Point, f.Register}
-	a := p.adapters[t]
-	if a == nil {
-		a = new(forecast.Adapter)
-		p.adapters[t] = a
-	}
-	return a.Adapt(f, h)
 }
 
 var errPanic = errors.New("panic")

@@ -38,10 +38,10 @@
 // bbolt commit, as they are, and the next generation begins. Until then they are read from memory.
 //
 // state.db holds schema version, epoch, the next sequence, the ranges that the hub has acked, the ranges that were lost or
-// thinned, the series, derived state (intervals, folds) with the sequence up to which it is applied, the latest forecasts,
-// the quarantine, and named values. Only quarantine and named values are durable on return. The rest is kept in memory and
-// written by Flush, by default every few minutes: losing it costs a replay or a repeated message, never a reading, and
-// frequent writes of it would wear flash for nothing.
+// thinned, the series, derived state (intervals, folds) with the sequence up to which it is applied, the latest forecasts, the
+// quarantine, and named values. Only quarantine and named values are durable on return, those apart that may wait. The rest is
+// kept in memory and written by Flush, by default every few minutes: losing it costs a replay or a repeated message, never a
+// reading, and frequent writes of it would wear flash for nothing.
 //
 // # Invariants
 //

@@ -261,20 +261,29 @@ func (s *Store) ScanDerived(from, to []byte, fn func(key, value []byte) error) e
 
 // Put stores a named value durably; nil deletes it.
 func (s *Store) Put(name string, value []byte) error {
-	err := s.flush(func(tx *bbolt.Tx) error {
-		if value == nil {
-			return tx.Bucket(bucketNamed).Delete([]byte(name))
-		}
-		return tx.Bucket(bucketNamed).Put([]byte(name), value)
-	})
+	err := s.flush(func(tx *bbolt.Tx) error { return putNamed(tx, name, value) })
 	if err != nil {
 		return fmt.Errorf("put %q: %w", name, err)
 	}
 	return nil
 }
 
+// PutLater stores a named value that may be lost; nil deletes it. It lasts from the next Flush on, and Value returns it at
+// once. The store keeps value, which must not be changed any more.
+func (s *Store) PutLater(name string, value []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dirty.named[name] = value
+}
+
 // Value returns a named value, nil when there is none.
 func (s *Store) Value(name string) (v []byte, err error) {
+	s.mu.Lock()
+	v, ok := s.dirty.named[name]
+	s.mu.Unlock()
+	if ok {
+		return bytes.Clone(v), nil
+	}
 	err = s.viewState(func(tx *bbolt.Tx) error {
 		v = bytes.Clone(tx.Bucket(bucketNamed).Get([]byte(name)))
 		return nil
@@ -285,7 +294,29 @@ func (s *Store) Value(name string) (v []byte, err error) {
 	return v, nil
 }
 
-// Flush writes what is only in memory: acks, series, lost ranges, forecasts.
+func putNamed(tx *bbolt.Tx, name string, value []byte) error {
+	if value == nil {
+		return tx.Bucket(bucketNamed).Delete([]byte(name))
+	}
+	return tx.Bucket(bucketNamed).Put([]byte(name), value)
+}
+
+// Names returns the names of named values that begin with prefix, those that wait for a Flush left out.
+func (s *Store) Names(prefix string) (names []string, err error) {
+	err = s.viewState(func(tx *bbolt.Tx) error {
+		c := tx.Bucket(bucketNamed).Cursor()
+		for k, _ := c.Seek([]byte(prefix)); bytes.HasPrefix(k, []byte(prefix)); k, _ = c.Next() {
+			names = append(names, string(k))
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list names: %w", err)
+	}
+	return names, nil
+}
+
+// Flush writes what is only in memory: acks, series, lost ranges, forecasts, named values that may wait.
 func (s *Store) Flush() error {
 	if err := s.flush(nil); err != nil {
 		return fmt.Errorf("flush: %w", err)
@@ -314,11 +345,11 @@ func (s *Store) flush(more func(tx *bbolt.Tx) error) error {
 	}
 	s.mu.Lock()
 	d := s.dirty
-	if more == nil && !d.head && len(d.series) == 0 && len(d.forecasts) == 0 {
+	if more == nil && !d.head && len(d.series) == 0 && len(d.forecasts) == 0 && len(d.named) == 0 {
 		s.mu.Unlock()
 		return nil
 	}
-	s.dirty = dirty{series: make(map[meter.SeriesID]bool), forecasts: make(map[pointRegister]bool)}
+	s.dirty = dirty{series: make(map[meter.SeriesID]bool), forecasts: make(map[pointRegister]bool), named: make(map[string][]byte)}
 	head := []Entry{{keyEpoch, sequenceKey(s.epoch)}, {keyNext, sequenceKey(s.next)}, {keyAcked, s.acked.encode()}}
 	lost, err := s.encodeLosses()
 	counts := s.quar
@@ -352,6 +383,11 @@ func (s *Store) flush(more func(tx *bbolt.Tx) error) error {
 					return err
 				}
 			}
+			for name, v := range d.named {
+				if err := putNamed(tx, name, v); err != nil {
+					return err
+				}
+			}
 			if more != nil {
 				if err := more(tx); err != nil {
 					return err
@@ -365,6 +401,11 @@ func (s *Store) flush(more func(tx *bbolt.Tx) error) error {
 		s.dirty.head = true
 		maps.Copy(s.dirty.series, d.series)
 		maps.Copy(s.dirty.forecasts, d.forecasts)
+		for name, v := range d.named {
+			if _, newer := s.dirty.named[name]; !newer {
+				s.dirty.named[name] = v
+			}
+		}
 		s.mu.Unlock()
 	}
 	return err

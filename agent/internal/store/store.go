@@ -64,6 +64,7 @@ type dirty struct {
 	head      bool // epoch, next, acked, lost, applied
 	series    map[meter.SeriesID]bool
 	forecasts map[pointRegister]bool
+	named     map[string][]byte // named values that may wait
 }
 
 type pointRegister struct {
@@ -87,7 +88,7 @@ func Open(dir string, o Options) (*Store, error) {
 		segmentSize: min(16<<20, o.MaxBytes/16/pageSize*pageSize), journalSize: min(maxJournal, o.MaxBytes/64/pageSize*pageSize),
 		series: make(map[meter.SeriesID]meter.Series), ids: make(map[meter.Series]meter.SeriesID),
 		trimmed: make(map[meter.SeriesID]meter.Millis), setAside: make(map[string]int64), latest: make(map[pointRegister]*storedForecast), next: 1, applied: 1,
-		dirty: dirty{series: make(map[meter.SeriesID]bool), forecasts: make(map[pointRegister]bool)},
+		dirty: dirty{series: make(map[meter.SeriesID]bool), forecasts: make(map[pointRegister]bool), named: make(map[string][]byte)},
 	}
 	s.subscribers = []chan struct{}{s.changed}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
