@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"fluxora.dev/hub/internal/access"
+	"fluxora.dev/hub/internal/problem"
 )
 
 // Authenticator knows the callers of one kind of credential: the organisation's token, access tokens of people, API keys. The
@@ -93,18 +94,18 @@ func refuse(w http.ResponseWriter, err error) {
 	switch {
 	case errors.Is(err, errNoCredential):
 		w.Header().Set("WWW-Authenticate", `Bearer realm="fluxora"`)
-		problem(w, http.StatusUnauthorized, err.Error())
+		problem.Write(w, http.StatusUnauthorized, err.Error())
 	case errors.Is(err, access.ErrInvalid):
 		w.Header().Set("WWW-Authenticate", `Bearer realm="fluxora", error="invalid_token"`)
-		problem(w, http.StatusUnauthorized, err.Error())
+		problem.Write(w, http.StatusUnauthorized, err.Error())
 	case errors.Is(err, access.ErrInactive):
-		problem(w, http.StatusBadRequest, "Inactive user")
+		problem.Write(w, http.StatusBadRequest, "Inactive user")
 	case errors.Is(err, access.ErrDenied):
 		w.Header().Set("WWW-Authenticate", `Bearer realm="fluxora", error="insufficient_scope"`)
-		problem(w, http.StatusForbidden, err.Error())
+		problem.Write(w, http.StatusForbidden, err.Error())
 	default:
 		w.Header().Set("Retry-After", strconv.Itoa(retrySeconds))
-		problem(w, http.StatusServiceUnavailable, "the database is not reachable at the moment, so the token cannot be checked; try again")
+		problem.Write(w, http.StatusServiceUnavailable, "the database is not reachable at the moment, so the token cannot be checked; try again")
 	}
 }
 

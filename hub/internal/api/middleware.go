@@ -10,6 +10,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"fluxora.dev/hub/internal/problem"
 )
 
 const requestIDHeader = "X-Request-Id"
@@ -52,7 +54,7 @@ func plain(id string) bool {
 func limits(next http.Handler, timeout time.Duration, maxBody int64) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ContentLength > maxBody {
-			problem(w, http.StatusRequestEntityTooLarge, "the body has "+strconv.FormatInt(r.ContentLength, 10)+" bytes: want at most "+strconv.FormatInt(maxBody, 10))
+			problem.Write(w, http.StatusRequestEntityTooLarge, "the body has "+strconv.FormatInt(r.ContentLength, 10)+" bytes: want at most "+strconv.FormatInt(maxBody, 10))
 			return
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
@@ -74,7 +76,7 @@ func recovering(next http.Handler, log *slog.Logger) http.Handler {
 				panic(p)
 			}
 			log.ErrorContext(r.Context(), "panic in a request", "path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
-			problem(w, http.StatusInternalServerError, "the hub could not answer; its log says why")
+			problem.Write(w, http.StatusInternalServerError, "the hub could not answer; its log says why")
 		}()
 		next.ServeHTTP(w, r)
 	})

@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"strconv"
@@ -14,13 +13,6 @@ import (
 
 // retrySeconds is what a client is told to wait when the database is gone: a restart of Postgres takes a few.
 const retrySeconds = 5
-
-// problem writes problem details for what no operation answers.
-func problem(w http.ResponseWriter, status int, detail string) {
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(&huma.ErrorModel{Status: status, Title: http.StatusText(status), Detail: detail})
-}
 
 // fault turns an error of the store into an answer: 404 with the given words, 503 when the database is gone or too slow,
 // else 500 with the error logged and not shown.

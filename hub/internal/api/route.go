@@ -10,6 +10,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"fluxora.dev/hub/internal/access"
+	"fluxora.dev/hub/internal/problem"
 )
 
 // routes is where every route is registered, with what it needs of its caller: there is no way to register one without.
@@ -20,6 +21,8 @@ type routes struct {
 }
 
 func newRoutes(mux *http.ServeMux, config huma.Config) *routes {
+	problem.Install()
+	config.Transformers = append(config.Transformers, problem.Name)
 	return &routes{api: humago.New(mux, config), mux: mux, needs: map[string]access.Need{}}
 }
 
@@ -65,10 +68,10 @@ func (r *routes) unrouted(w http.ResponseWriter, req *http.Request) {
 	if allowed := r.methods(req); len(allowed) > 0 {
 		list := strings.Join(allowed, ", ")
 		w.Header().Set("Allow", list)
-		problem(w, http.StatusMethodNotAllowed, fmt.Sprintf("%s %s: want one of %s", req.Method, req.URL.Path, list))
+		problem.Write(w, http.StatusMethodNotAllowed, fmt.Sprintf("%s %s: want one of %s", req.Method, req.URL.Path, list))
 		return
 	}
-	problem(w, http.StatusNotFound, fmt.Sprintf("no such resource: %s; /openapi.json lists what there is", req.URL.Path))
+	problem.Write(w, http.StatusNotFound, fmt.Sprintf("no such resource: %s; /openapi.json lists what there is", req.URL.Path))
 }
 
 // methods returns what may be done with the path of a request.
