@@ -12,6 +12,7 @@ import (
 	"fluxora.dev/hub/internal/recording"
 	"fluxora.dev/hub/internal/train"
 	"fluxora.dev/shared/feature"
+	"fluxora.dev/shared/forecast"
 	"fluxora.dev/shared/holiday"
 )
 
@@ -30,6 +31,7 @@ type RecordedBacktest struct {
 	Features string        // file of a feature spec; empty: the default
 	Rows     int           // that a fit learns from at most; 0: the default
 	Threads  int           // 0: as many as processors
+	Keep     string        // file that every forecast is written to; empty: none
 	Tell     func(string)
 }
 
@@ -85,10 +87,19 @@ func BacktestRecorded(ctx context.Context, o RecordedBacktest) (RecordedReport, 
 	if o.Origin >= 0 {
 		at = time.Duration(o.Origin) * time.Hour
 	}
+	protocol := backtest.DayAhead{Days: 7 * o.Weeks, At: at, Back: 7 * o.Back, Seen: o.Seen, Levels: forecast.DefaultLevels()}
+	if o.Keep != "" {
+		if protocol.Keep, err = backtest.NewForecastFile(o.Keep, protocol.Levels); err != nil {
+			return RecordedReport{}, err
+		}
+	}
 	r, err := backtest.Recorded{
-		DayAhead: backtest.DayAhead{Days: 7 * o.Weeks, At: at, Back: 7 * o.Back, Seen: o.Seen},
+		DayAhead: protocol,
 		Models:   o.Models, Params: train.Params{Spec: spec, MaxRows: o.Rows, Threads: o.Threads}, Tell: o.Tell,
 	}.Run(ctx, d)
+	if protocol.Keep != nil {
+		err = errors.Join(err, protocol.Keep.Close(err == nil))
+	}
 	if errors.Is(err, train.ErrTooLittle) {
 		return r, fmt.Errorf("%w; the baselines alone need less: --models %s,%s", err, backtest.Naive, backtest.FourWeek)
 	}

@@ -37,6 +37,7 @@ type backtestCmd struct {
 	Features string        `placeholder:"FILE" help:"Feature spec that models learn from; that of all models without it."`
 	Rows     int           `placeholder:"N" help:"Rows that a fit learns from at most."`
 	Threads  int           `help:"Threads; as many as processors without it."`
+	Keep     string        `name:"forecasts" placeholder:"FILE" help:"Write every forecast beside what then happened (CSV, CSV.gz, kWh)."`
 	Out      string        `arg:"" optional:"" help:"File that scores of --readings are written to, as in --json scores.json."`
 }
 
@@ -102,7 +103,7 @@ func (c backtestCmd) m4(i *invocation) error {
 func (c backtestCmd) recorded(i *invocation) error {
 	r, err := app.BacktestRecorded(i.ctx, app.RecordedBacktest{
 		Readings: c.Readings, Meters: c.Meters, Weather: c.Weather, Zone: c.Zone, Country: c.Country, Weeks: c.Weeks, Back: c.Back,
-		Origin: c.Origin, Models: c.models(), Seen: c.Seen, Features: c.Features, Rows: c.Rows, Threads: c.Threads,
+		Origin: c.Origin, Models: c.models(), Seen: c.Seen, Features: c.Features, Rows: c.Rows, Threads: c.Threads, Keep: c.Keep,
 		Tell: func(s string) { fmt.Fprintln(os.Stderr, s) },
 	})
 	if err != nil {

@@ -1,12 +1,16 @@
 package main
 
 import (
+	"compress/gzip"
+	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -129,6 +133,12 @@ func TestBacktestOfBadFiles(t *testing.T) {
 			}
 		})
 	}
+	t.Run("forecasts to a file of another kind", func(t *testing.T) {
+		code, _, errs := call(t, nil, "backtest", "--readings", write(t, "r.csv", good), "--zone", "UTC", "--weeks", "2", "--models", "seasonal", "--forecasts", filepath.Join(t.TempDir(), "f.txt"))
+		if code == 0 || !strings.Contains(errs, "ends in .csv") {
+			t.Errorf("exit code %d, %q", code, errs)
+		}
+	})
 	t.Run("constant and repeated", func(t *testing.T) {
 		var b strings.Builder
 		b.WriteString("meter_id,timestamp,kwh\n")
@@ -142,6 +152,65 @@ func TestBacktestOfBadFiles(t *testing.T) {
 			t.Errorf("exit code %d, %q %q", code, out, errs)
 		}
 	})
+}
+
+// TestBacktestKeepsForecasts computes a score from the file of forecasts and compares it with the one reported.
+func TestBacktestKeepsForecasts(t *testing.T) {
+	dir := t.TempDir()
+	kept, scores := filepath.Join(dir, "forecasts.csv.gz"), filepath.Join(dir, "scores.json")
+	code, _, errs := call(t, nil, "backtest", "--readings", write(t, "r.csv", readingsOf(2, 60, time.Hour)), "--zone", "Europe/Oslo", "--weeks", "2",
+		"--models", "four-week-mean,similar-days", "--forecasts", kept, "--json", scores)
+	if code != 0 {
+		t.Fatalf("exit code %d: %s", code, errs)
+	}
+	file, err := os.Open(kept)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	plain, err := gzip.NewReader(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows, err := csv.NewReader(plain).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"meter_id", "model", "origin", "timestamp", "kwh", "kwh_0.1", "kwh_0.5", "kwh_0.9"}; !slices.Equal(rows[0], want) {
+		t.Fatalf("header %v", rows[0])
+	}
+	if want := 2 * 2 * 14 * 24; len(rows)-1 != want {
+		t.Fatalf("%d rows, want %d", len(rows)-1, want)
+	}
+	off, all := map[string]float64{}, map[string]float64{}
+	for _, row := range rows[1:] {
+		actual, err := strconv.ParseFloat(row[4], 64)
+		if err != nil {
+			continue // missing
+		}
+		median, err := strconv.ParseFloat(row[6], 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		off[row[1]+row[0]] += math.Abs(actual - median)
+		all[row[1]+row[0]] += actual
+	}
+	var got struct {
+		Models map[string]struct{ NMAE float64 }
+	}
+	text, err := os.ReadFile(scores)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(text, &got); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"four-week-mean", "similar-days"} {
+		want := (off[name+"m0"]/all[name+"m0"] + off[name+"m1"]/all[name+"m1"]) / 2
+		if nmae := got.Models[name].NMAE; math.Abs(nmae-want) > 1e-6 {
+			t.Errorf("%s: nMAE %g, of the file %g", name, nmae, want)
+		}
+	}
 }
 
 func TestBacktestOfM4(t *testing.T) {

@@ -29,6 +29,7 @@ type DayAhead struct {
 	Levels []float64     // nil means forecast.DefaultLevels()
 	Back   int           // days at the end of each history that are left aside: settings are chosen on what comes before the days of a test
 	Seen   time.Duration // how much of a meter's history contenders are shown, as of one newly installed; 0 means all
+	Keep   *ForecastFile // takes every forecast that is scored; nil: none
 }
 
 const (
@@ -165,7 +166,7 @@ func (o DayAhead) Score(ctx context.Context, ws []Window, contenders []Contender
 				makes[i] = c.New()
 			}
 			for i := range jobs {
-				out[i], errs[i] = o.scoreOne(ctx, ws[i], makes)
+				out[i], errs[i] = o.scoreOne(ctx, ws[i], contenders, makes)
 			}
 		})
 	}
@@ -181,11 +182,12 @@ func (o DayAhead) Score(ctx context.Context, ws []Window, contenders []Contender
 }
 
 // scoreOne replays one window.
-func (o DayAhead) scoreOne(ctx context.Context, w Window, makes []Make) ([]DayScore, error) {
+func (o DayAhead) scoreOne(ctx context.Context, w Window, contenders []Contender, makes []Make) ([]DayScore, error) {
 	out := make([]DayScore, len(makes))
 	h := w.Point.History
 	horizon := int(day / h.Resolution)
 	made := make([]forecast.Forecast, len(makes))
+	var keep []forecast.Forecast
 	for origin := w.First; origin <= w.Last && ctx.Err() == nil; origin = origin.Add(day) {
 		before := h.Before(origin)
 		if o.Seen > 0 {
@@ -206,6 +208,9 @@ func (o DayAhead) scoreOne(ctx context.Context, w Window, makes []Make) ([]DaySc
 		if !known { // weeks without a reading: nobody can say anything
 			continue
 		}
+		if o.Keep != nil {
+			keep = append(keep, made...)
+		}
 		for s := range horizon {
 			start := origin.Add(time.Duration(s) * h.Resolution)
 			actual := h.At(start)
@@ -225,7 +230,14 @@ func (o DayAhead) scoreOne(ctx context.Context, w Window, makes []Make) ([]DaySc
 	for i := range out {
 		out[i].Scale = w.Scale
 	}
-	return out, nil
+	if o.Keep == nil {
+		return out, nil
+	}
+	var names []string
+	for _, c := range contenders {
+		names = append(names, c.Name)
+	}
+	return out, o.Keep.add(w, names, keep)
 }
 
 // replacement forecasts as an agent does when its model cannot.
