@@ -116,8 +116,8 @@ func TestMetricsAreDocumented(t *testing.T) {
 	}
 	_, body := get(t, start(t, c)+"/metrics")
 	name := regexp.MustCompile(`fluxora_agent_[a-z_]+`)
-	served := map[string]bool{ // have no value until something is refused, and a day is over
-		"fluxora_agent_refused_total": true, "fluxora_agent_live_error_wh": true, "fluxora_agent_live_skill": true,
+	served := map[string]bool{ // have no value until something is refused, a model has forecast, and a day is over
+		"fluxora_agent_refused_total": true, "fluxora_agent_interval_coverage": true, "fluxora_agent_live_error_wh": true, "fluxora_agent_live_skill": true,
 	}
 	for _, n := range name.FindAllString(body, -1) {
 		served[n] = true
