@@ -16,6 +16,7 @@ const (
 	kindWaves = 1
 	yearWaves = 3
 
+	yearday    = "yearday"            // the feature that yearly waves go by
 	yearNeeded = 400 * 24 * time.Hour // of history, for a year to be told from a single winter
 )
 
@@ -78,7 +79,7 @@ func additiveTerms(t *table, p Params, c model.Calendar, base []int, rows []int3
 			l.add(model.Weekly, -1, weekly[len(weekly)-1])
 		}
 	}
-	if p.Spec.Column("yearday") >= 0 && t.to.Sub(t.from) >= yearNeeded {
+	if p.Spec.Column(yearday) >= 0 && t.to.Sub(t.from) >= yearNeeded {
 		for n := range 2 * yearWaves {
 			l.add(model.Yearly, -1, l.addRound(model.OverYear, 366, 1, func(day, _ int) float64 { return wave(n, day, 366) }))
 		}
@@ -140,10 +141,10 @@ func (l *termList) inputsOf(t *table, spec feature.Spec, base []int, rows []int3
 
 // withYear returns a spec with the day of the year, for the yearly waves of an additive model.
 func withYear(spec feature.Spec) feature.Spec {
-	if spec.Column("yearday") >= 0 {
+	if spec.Column(yearday) >= 0 {
 		return spec
 	}
-	wide, err := feature.ParseSpec(strings.TrimSuffix(spec.String(), "\n") + "\nyearday\n")
+	wide, err := feature.ParseSpec(strings.TrimSuffix(spec.String(), "\n") + "\n" + yearday + "\n")
 	if err != nil {
 		return spec // too many features: there will be no yearly part
 	}

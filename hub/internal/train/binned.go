@@ -1,6 +1,7 @@
 package train
 
 import (
+	"fmt"
 	"sync"
 
 	"fluxora.dev/hub/internal/train/gbdt"
@@ -10,17 +11,69 @@ import (
 type binned struct {
 	once  sync.Once
 	bins  *gbdt.Binned
-	width int // features
+	rows  []float32 // what they were made of
+	width int       // features
 	err   error
 }
 
-// binned returns the rows in bins and how many features those have: without the hours of the past that sequence models read: those stand behind all other
-// features, so the numbers of the others hold.
-func (t *table) binned(p Params) (bins *gbdt.Binned, width int, err error) {
-	t.bins.once.Do(func() {
-		rows, width := withoutPast(t, p.Spec)
-		t.bins.width = width
-		t.bins.bins, t.bins.err = gbdt.Bin(rows, width, p.Threads)
+// binned returns the rows in bins, without the features at their end that trees leave aside: the numbers of the others hold.
+func (t *table) binned(p Params) (*binned, error) {
+	b := t.bins
+	b.once.Do(func() {
+		b.rows, b.width = withoutAside(t, p.Spec)
+		columns := make([]gbdt.Column, b.width)
+		for _, name := range p.Categories {
+			columns[p.Spec.Column(name)].Category = true
+		}
+		b.bins, b.err = gbdt.Bin(b.rows, b.width, p.Threads, columns...)
 	})
-	return t.bins.bins, t.bins.width, t.bins.err
+	return b, b.err
+}
+
+// monotone returns the bins, with what p wants of the direction of features.
+func (b *binned) monotone(p Params) *gbdt.Binned {
+	of, _ := signs(p.Monotone) // checked before the table was made
+	byColumn := map[int]int{}
+	for name, sign := range of {
+		byColumn[p.Spec.Column(name)] = sign
+	}
+	return b.bins.Monotone(byColumn)
+}
+
+// checkDirections returns an error unless features that are to be categories or monotone can be.
+func (p Params) checkDirections() error {
+	usable := func(setting, name string) error {
+		if c := p.Spec.Column(name); c < 0 || isAside(name) {
+			return fmt.Errorf("setting %s: feature %q: want one of the spec that trees read: `fluxora-hub features describe` lists them", setting, name)
+		}
+		return nil
+	}
+	category := map[string]bool{}
+	for _, name := range p.Categories {
+		if err := usable("categories", name); err != nil {
+			return err
+		}
+		category[name] = true
+	}
+	of, err := signs(p.Monotone)
+	if err != nil {
+		return fmt.Errorf("setting monotone: %w", err)
+	}
+	anchored := map[int]bool{}
+	for _, names := range [][]string{centreBase, centreTerms} {
+		for _, c := range columnsOf(p.Spec, names) {
+			anchored[c] = true
+		}
+	}
+	for name := range of {
+		switch err := usable("monotone", name); {
+		case err != nil:
+			return err
+		case category[name]:
+			return fmt.Errorf("setting monotone: feature %q: want one that is not among the categories, which have no order", name)
+		case anchored[p.Spec.Column(name)]:
+			return fmt.Errorf("setting monotone: feature %q: want one that forecasts do not start from: those enter with weights of their own", name)
+		}
+	}
+	return nil
 }

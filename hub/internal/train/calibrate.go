@@ -1,6 +1,7 @@
 package train
 
 import (
+	"math"
 	"slices"
 
 	"gonum.org/v1/gonum/stat"
@@ -54,4 +55,38 @@ func quantilesByBand(b model.Bands, levels, errs []float64, leads []float32, cen
 		}
 	}
 	return b
+}
+
+// conformal returns by how much each level must move, by horizon band and as multiples of a unit of each row, for the held-out
+// actuals to lie below it as often as it says: conformalized quantile regression (Romano, Patterson and Candès, 2019). said has
+// the levels of each held-out row. The middle stays where it is, and so does its mean absolute error, which is returned: that of
+// the held-out weeks is mostly their weather.
+func conformal(t *table, p Params, said, units []float64) (b model.Bands, loss float64) {
+	n, middle := len(p.Levels), model.Middle(p.Levels)
+	b = bands(p)
+	ratios, pooled := make([][]float64, b.Count()*n), make([][]float64, n)
+	for i, at := range t.held {
+		band := b.Of(t.row(at)[b.Lead])
+		for k, v := range said[i*n : (i+1)*n] {
+			e := (t.target[at] - v) / units[i]
+			ratios[band*n+k] = append(ratios[band*n+k], e)
+			pooled[k] = append(pooled[k], e)
+		}
+		loss += math.Abs(t.target[at] - said[i*n+middle])
+	}
+	for band := range b.Count() {
+		z := make([]float64, n)
+		for k, l := range p.Levels {
+			in := ratios[band*n+k]
+			if len(in) < leastInBand {
+				in = slices.Clone(pooled[k])
+			}
+			slices.Sort(in)
+			z[k] = stat.Quantile(min(1, l*float64(len(in)+1)/float64(len(in))), stat.LinInterp, in, nil)
+		}
+		for _, v := range z {
+			b.Z = append(b.Z, v-z[middle])
+		}
+	}
+	return b, loss / float64(max(1, len(t.held)))
 }

@@ -63,7 +63,7 @@ func newAdditive(t *table, p Params, rows []int32) (*additive, error) {
 	b := a.bands
 	b.Z = make([]float64, b.Count()*len(p.Levels))
 	a.model = model.Additive{
-		Scatter: model.Scatter{Bands: b}, Calendar: c, Yearday: p.Spec.Column("yearday"), Base: base,
+		Scatter: model.Scatter{Bands: b}, Calendar: c, Yearday: p.Spec.Column(yearday), Base: base,
 		Inputs: l.inputs, Rounds: l.rounds, Terms: l.terms, Weights: make([]float64, b.Count()*len(l.terms)),
 	}
 	a.terms = len(l.terms)

@@ -28,16 +28,15 @@ func fitBoosted(ctx context.Context, t *table, p Params, tell Progress, r *Repor
 		return nil, err
 	}
 	tell.tell("trees", 0.2)
-	bins, _, err := t.binned(p)
+	b, err := t.binned(p)
 	if err != nil {
 		return nil, err
 	}
 	left := l.left()
-	trees, res, err := bins.Fit(ctx, left, t.fit, t.held, p.Boosted)
+	trees, res, err := b.bins.Fit(ctx, left, t.fit, t.held, p.Boosted)
 	if err != nil {
 		return nil, err
 	}
-	r.Trees = res.Trees
 	bent := make([]float64, t.len())
 	trees.Sum(t.rows, t.width, bent)
 	for i := range left {
@@ -54,9 +53,10 @@ func fitBoosted(ctx context.Context, t *table, p Params, tell Progress, r *Repor
 	}
 	final := p.Boosted
 	final.Trees = max(1, res.Trees)
-	if trees, _, err = bins.Fit(ctx, l.left(), all, nil, final); err != nil {
+	if trees, res, err = b.bins.Fit(ctx, l.left(), all, nil, final); err != nil {
 		return nil, err
 	}
+	r.Trees, r.Importance = res.Trees, importance(p, res)
 	line, err := model.NewLinear(t.width, s, l.calendar, l.base, l.inputs, l.groups, slices.Concat(l.weights...), slices.Concat(l.slots...))
 	if err != nil {
 		return nil, err

@@ -297,6 +297,11 @@ func (s *Study) mix(t *table, p Params, members []string) error {
 	for i, w := range weights {
 		f.Report.Weights[finals[i%len(finals)].Family] += w * float64(len(finals)) / float64(len(weights))
 	}
+	reports := map[string]Report{}
+	for name, m := range s.Fitted {
+		reports[name] = m.Report
+	}
+	f.Report.Importance = mixedImportance(f.Report.Weights, reports)
 	s.Fitted[model.FamilyEnsemble] = f
 	return nil
 }

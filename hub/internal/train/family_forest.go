@@ -2,7 +2,6 @@ package train
 
 import (
 	"context"
-	"math"
 	"slices"
 
 	"gonum.org/v1/gonum/stat"
@@ -30,13 +29,13 @@ func fitForest(ctx context.Context, t *table, p Params, tell Progress, r *Report
 		return nil, err
 	}
 	tell.tell("bins", 0.1)
-	bins, width, err := t.binned(p)
+	b, err := t.binned(p)
 	if err != nil {
 		return nil, err
 	}
-	columns := make([]forest.Column, width)
+	columns := make([]forest.Column, b.width)
 	for f := range columns {
-		columns[f].Bins, columns[f].UpTo = bins.Column(f)
+		columns[f].Bins, columns[f].UpTo = b.bins.Column(f)
 	}
 	tell.tell("trial forest", 0.15)
 	anchor := fitAnchor(t, p, centreBase, centreTerms, t.target, t.fit)
@@ -87,38 +86,10 @@ func correct(ctx context.Context, t *table, p Params, m *model.Forest) (b model.
 		m.Predict(t.row(at), 1, values)
 		widths[i] = values[n-1] - values[0]
 	}
-	middle := 0
-	for i, l := range p.Levels {
-		if math.Abs(l-0.5) < math.Abs(p.Levels[middle]-0.5) {
-			middle = i
-		}
-	}
 	leastWidth = max(0.05*stat.Mean(widths, nil), 1e-9)
-	b = bands(p)
-	ratios := make([][]float64, b.Count()*n)
-	pooled := make([][]float64, n)
-	for i, at := range t.held {
-		band := b.Of(t.row(at)[b.Lead])
-		for k, v := range out[i*n : (i+1)*n] {
-			e := (t.target[at] - v) / max(widths[i], leastWidth)
-			ratios[band*n+k] = append(ratios[band*n+k], e)
-			pooled[k] = append(pooled[k], e)
-		}
-		loss += math.Abs(t.target[at] - out[i*n+middle])
+	for i := range widths {
+		widths[i] = max(widths[i], leastWidth)
 	}
-	for band := range b.Count() {
-		z := make([]float64, n)
-		for k, l := range p.Levels {
-			in := ratios[band*n+k]
-			if len(in) < leastInBand {
-				in = slices.Clone(pooled[k])
-			}
-			slices.Sort(in)
-			z[k] = stat.Quantile(min(1, l*float64(len(in)+1)/float64(len(in))), stat.LinInterp, in, nil)
-		}
-		for _, v := range z {
-			b.Z = append(b.Z, v-z[middle])
-		}
-	}
-	return b, leastWidth, loss / float64(max(1, len(t.held))), nil
+	b, loss = conformal(t, p, out, widths)
+	return b, leastWidth, loss, nil
 }

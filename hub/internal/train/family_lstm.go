@@ -71,7 +71,7 @@ func newNetwork(p Params) (model.Network, error) {
 	}
 	for c, name := range p.Spec.Names() {
 		switch n := networkTables[name]; {
-		case isPast(name):
+		case isAside(name):
 		case n > 0:
 			net.Tables = append(net.Tables, model.NetworkTable{Column: c, Values: n})
 		default:

@@ -44,12 +44,16 @@ func pastColumns(spec feature.Spec) []int {
 	}
 }
 
-// withoutPast returns the rows of a table without the hours of the past, and their width: the rows themselves when there are
-// none, or when other features follow them. Columns keep their numbers.
-func withoutPast(t *table, spec feature.Spec) (rows []float32, width int) {
+// isAside reports whether a feature is for one family alone: the hours of the past for sequence models, the day of the year for
+// additive ones. Trees would learn dates by heart, and an hour of the past says little.
+func isAside(name string) bool { return isPast(name) || name == yearday }
+
+// withoutAside returns the rows of a table without the features that are for one family alone, and their width: the rows
+// themselves when there are none, or when other features follow them. Columns keep their numbers.
+func withoutAside(t *table, spec feature.Spec) (rows []float32, width int) {
 	names := spec.Names()
-	width = slices.IndexFunc(names, isPast)
-	if width <= 0 || !all(names[width:], isPast) {
+	width = slices.IndexFunc(names, isAside)
+	if width <= 0 || !all(names[width:], isAside) {
 		return t.rows, t.width
 	}
 	rows = make([]float32, 0, t.len()*width)

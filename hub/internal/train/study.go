@@ -68,6 +68,9 @@ func FitAll(ctx context.Context, d Dataset, p Params, families []string, tell Pr
 	if len(members) == 0 {
 		members = QuickFamilies()
 	}
+	if from, to := d.Range(); slices.Contains(members, model.FamilyAdditive) && to.Sub(from) >= yearNeeded {
+		p.Spec = withYear(p.Spec)
+	}
 	if slices.Contains(members, model.FamilyLSTM) {
 		p.Spec = withPast(p.Spec)
 	}

@@ -136,20 +136,25 @@ func (t *table) before(to meter.Millis, p Params) (*table, error) {
 	v := *t
 	v.to = to
 	v.cut = to.Add(-min(p.HoldOut, to.Sub(t.from)/4))
-	v.fit, v.held = nil, nil
+	return &v, v.part()
+}
+
+// part parts the rows into those before the cut, to fit to, and those after it, held out.
+func (t *table) part() error {
+	t.fit, t.held = nil, nil
 	for r, end := range t.end {
 		switch {
-		case end > to:
-		case t.origin[r] >= v.cut:
-			v.held = append(v.held, int32(r))
-		case end <= v.cut:
-			v.fit = append(v.fit, int32(r))
+		case end > t.to:
+		case t.origin[r] >= t.cut:
+			t.held = append(t.held, int32(r))
+		case end <= t.cut:
+			t.fit = append(t.fit, int32(r))
 		}
 	}
-	if len(v.fit) < leastRows || len(v.held) < leastRows/3 {
-		return nil, fmt.Errorf("%w: %d rows to fit and %d to calibrate on, want %d and %d", ErrTooLittle, len(v.fit), len(v.held), leastRows, leastRows/3)
+	if len(t.fit) < leastRows || len(t.held) < leastRows/3 {
+		return fmt.Errorf("%w: %d rows to fit and %d to calibrate on, want %d and %d", ErrTooLittle, len(t.fit), len(t.held), leastRows, leastRows/3)
 	}
-	return &v, nil
+	return nil
 }
 
 // rowsOf computes the rows of one point. Its random draws depend on the seed alone.

@@ -69,25 +69,49 @@ func (d Dataset) Range() (from, to meter.Millis) {
 
 // Params are the settings of a fit. The zero value of each means its default.
 type Params struct {
-	Family  string          // model.FamilyGBDT
-	Members []string        // families that an ensemble mixes and a selection chooses from: QuickFamilies()
-	Spec    feature.Spec    // feature.Default()
-	Levels  []float64       // forecast.DefaultLevels()
-	Horizon time.Duration   // 48 h
-	HoldOut time.Duration   // latest part of the history that quantiles are calibrated on: 28 days, a quarter at most
-	Daily   []time.Duration // times of the day (UTC) that forecasts will be made at; nil: any hour, and rows of a few
-	MaxRows int             // 150,000
-	Seed    uint64          // 1
-	Threads int             // the number of processors
-	Trees   gbdt.Params     // Trees()
-	Boosted gbdt.Params     // of the trees of family boosted
-	Linear  LinearParams    // chosen on the held-out rows
-	Forest  forest.Params   // Forest()
-	LSTM    lstm.Params     // lstm.Defaults()
+	Family    string          // model.FamilyGBDT
+	Members   []string        // families that an ensemble mixes and a selection chooses from: QuickFamilies()
+	Spec      feature.Spec    // feature.Default()
+	Levels    []float64       // forecast.DefaultLevels()
+	Horizon   time.Duration   // 48 h
+	HoldOut   time.Duration   // latest part of the history that quantiles are calibrated on: 28 days, a quarter at most
+	Daily     []time.Duration // times of the day (UTC) that forecasts will be made at; nil: any hour, and rows of a few
+	MaxRows   int             // 150,000
+	Seed      uint64          // 1
+	Threads   int             // the number of processors
+	Trees     gbdt.Params     // Trees()
+	Boosted   gbdt.Params     // of the trees of family boosted
+	Quantiles gbdt.Params     // of the trees of family quantiles: Trees()
+	Linear    LinearParams    // chosen on the held-out rows
+	Forest    forest.Params   // Forest()
+	LSTM      lstm.Params     // lstm.Defaults()
 
 	Checkpoint Checkpoint     `json:"-"` // where a long fit keeps its state; nil: nowhere
 	Seasonal   SeasonalParams // the best rule
 	Additive   AdditiveParams // chosen on the held-out rows
+
+	Points     string          // Shared, or Own: beside the model of all points one for each of them that it serves better
+	Categories []string        // features that boosted trees take as names without order
+	Monotone   []string        // features after a sign, with which forecasts of families gbdt and quantiles must not fall (+) or not rise (-)
+	WarmStart  bool            // boosted trees go on from Earlier where that is honest
+	Earlier    *model.Artifact `json:"-"` // the active model; nil: none
+}
+
+// What Params.Points may be.
+const (
+	Shared = "shared" // one model for all points
+	Own    = "own"    // beside it one for each point that it serves better
+)
+
+// families lists the families that are fitted.
+func (p Params) families() []string {
+	switch {
+	case p.Family != model.FamilyEnsemble && p.Family != Selected:
+		return []string{p.Family}
+	case len(p.Members) == 0:
+		return QuickFamilies()
+	}
+	return p.Members
 }
 
 // withDefaults fills in what is zero.
@@ -134,6 +158,13 @@ func (p Params) withDefaults() Params {
 		p.Boosted = boostedTrees()
 	}
 	p.Boosted.Seed, p.Boosted.Threads = p.Seed, p.Threads
+	if p.Quantiles == (gbdt.Params{}) {
+		p.Quantiles = Trees()
+	}
+	p.Quantiles.Seed, p.Quantiles.Threads = p.Seed, p.Threads
+	if p.Points == "" {
+		p.Points = Shared
+	}
 	if p.LSTM == (lstm.Params{}) {
 		p.LSTM = lstm.Defaults()
 	}
@@ -160,7 +191,7 @@ func (p Params) check() error {
 	if p.Spec.Column("lead") < 0 {
 		return errors.New("feature spec: want the feature \"lead\", by which quantiles are calibrated")
 	}
-	return nil
+	return p.checkDirections()
 }
 
 // Report says how a fit went.
@@ -177,7 +208,9 @@ type Report struct {
 
 	Preparation Preparation `json:"preparation"`
 
-	Weights map[string]float64 `json:"weights,omitempty"` // of an ensemble's members, mean over bands and groups
+	Importance []Importance       `json:"importance,omitempty"` // of features for trees, most important first
+	WarmStart  *WarmStart         `json:"warm_start,omitempty"` // where one was asked for
+	Weights    map[string]float64 `json:"weights,omitempty"`    // of an ensemble's members, mean over bands and groups
 }
 
 // Progress is told what a fit is doing and how much of it is done, 0…1. It may be nil.
@@ -197,7 +230,7 @@ func fitters() map[string]fitter {
 	return map[string]fitter{
 		model.FamilyGBDT: fitGBDT, model.FamilySeasonal: fitSeasonal, model.FamilyLinear: fitLinear, model.FamilyBoosted: fitBoosted,
 		model.FamilyForest: fitForest, model.FamilyAdditive: fitAdditive,
-		model.FamilyLSTM: fitLSTM,
+		model.FamilyLSTM: fitLSTM, model.FamilyQuantiles: fitQuantiles,
 	}
 }
 
