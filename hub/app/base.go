@@ -29,15 +29,16 @@ type base struct {
 // open builds the base and registers its teardown with g. Beside a running `serve`, a command uses its private server.
 func open(ctx context.Context, g *lifecycle.Group, o Options, serve bool, announce registry.Announcer) (*base, error) {
 	b := &base{o: o}
-	c, url, connections, wait := o.Config, o.Config.Database.URL, o.Config.Database.Connections, databaseWait
+	c, url, wait := o.Config, o.Config.Database.URL, databaseWait
+	so := store.Options{MaxConnections: c.Database.Connections / 2, Requests: c.Database.Connections / 2, Log: o.Log.With("component", "store")}
 	if !serve {
-		connections, wait = commandWithin, 0
+		so.MaxConnections, wait = commandWithin, 0
 	}
 	if url == "" {
 		p, err := startPrivate(ctx, c, o.Log.With("component", "postgres"))
 		switch {
 		case err == nil:
-			b.private, url = p, p.server.URL()
+			b.private, url, so.RequestURL = p, p.server.URL(), p.server.RequestURL()
 			g.OnStop("private Postgres", func(context.Context) error { return p.stop() })
 		case errors.Is(err, postgres.ErrInUse) && !serve:
 			if url, err = runningURL(c.DataDir); err != nil {
@@ -50,7 +51,7 @@ func open(ctx context.Context, g *lifecycle.Group, o Options, serve bool, announ
 		}
 	}
 	var err error
-	if b.store, err = openStore(ctx, url, connections, wait, o.Log.With("component", "store")); err != nil {
+	if b.store, err = openStore(ctx, url, so, wait); err != nil {
 		return nil, err
 	}
 	g.OnStop("store", func(context.Context) error { b.store.Close(); return nil })

@@ -127,16 +127,16 @@ func runningURL(dataDir string) (string, error) {
 }
 
 // openStore connects to a database, which may still be starting for as long as wait, and migrates it.
-func openStore(ctx context.Context, url string, connections int, wait time.Duration, log *slog.Logger) (*store.Store, error) {
+func openStore(ctx context.Context, url string, o store.Options, wait time.Duration) (*store.Store, error) {
 	give := time.NewTimer(wait)
 	defer give.Stop()
 	for said := false; ; said = true {
-		st, err := store.Open(ctx, url, store.Options{MaxConnections: connections, Log: log})
+		st, err := store.Open(ctx, url, o)
 		if err == nil || !store.Unavailable(err) || ctx.Err() != nil {
 			return st, err
 		}
 		if !said && wait > 0 {
-			log.Warn("the database does not answer; waiting for it", "wait", wait, "error", err)
+			o.Log.Warn("the database does not answer; waiting for it", "wait", wait, "error", err)
 		}
 		select {
 		case <-ctx.Done():

@@ -47,7 +47,7 @@ type server struct {
 
 // New returns the handler of the whole interface.
 func New(o Options) http.Handler {
-	s := &server{store: o.Store, ready: o.Ready, log: o.Log, now: o.Now}
+	s := &server{store: o.Store.ForRequests(org), ready: o.Ready, log: o.Log, now: o.Now}
 	r, document := s.routes(o.Version)
 	r.handle(access.Open(), "GET /openapi.json", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/openapi+json")

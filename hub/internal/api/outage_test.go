@@ -30,7 +30,7 @@ func TestDatabaseGoneAndBack(t *testing.T) {
 	}
 	pg := start()
 	defer func() { _ = pg.Stop() }()
-	s, err := store.Open(t.Context(), pg.URL(), store.Options{})
+	s, err := store.Open(t.Context(), pg.URL(), store.Options{RequestURL: pg.RequestURL()})
 	if err != nil {
 		t.Fatal(err)
 	}

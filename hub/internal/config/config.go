@@ -44,7 +44,7 @@ type Site struct {
 // Database says where the rows are.
 type Database struct {
 	URL         string `yaml:"url"`         // empty: a private Postgres in data_dir
-	Connections int    `yaml:"connections"` // at most
+	Connections int    `yaml:"connections"` // at most; half of them for requests
 	BinDir      string `yaml:"bin_dir"`     // of the private server's binaries; empty: search
 }
 

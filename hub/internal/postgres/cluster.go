@@ -64,7 +64,7 @@ func writeAccess(acc account, data string) error {
 	files := map[string]string{
 		"pg_hba.conf": "# Written by fluxora-hub at every start.\nlocal all all peer map=hub\n",
 		"pg_ident.conf": "# Written by fluxora-hub at every start.\n" +
-			fmt.Sprintf("hub \"%s\" %s\nhub \"%s\" %s\n", me.Username, admin, me.Username, Role),
+			fmt.Sprintf("hub \"%[1]s\" %[2]s\nhub \"%[1]s\" %[3]s\nhub \"%[1]s\" %[4]s\n", me.Username, admin, Role, RequestRole),
 	}
 	for name, text := range files {
 		path := filepath.Join(data, name)

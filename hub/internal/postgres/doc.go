@@ -5,9 +5,9 @@
 //
 // Nobody gets in by default. The server listens on no TCP address, only on a Unix socket in a directory of mode 0700.
 // Connections are authenticated by the kernel (method peer, with a map from the hub's own operating-system user to the
-// roles postgres and fluxora), so there is no password to generate, keep or leak, and any other user of the machine is
+// roles postgres, fluxora and fluxora_request), so there is no password to generate, keep or leak, and any other user of the machine is
 // refused even if he reached the socket. Every other way in is rejected in pg_hba.conf. The hub works as role
-// fluxora, which owns its database and is no superuser. Postgres refuses to run as root; a root hub therefore starts it
+// fluxora, which owns its database and is no superuser, and serves requests as fluxora_request, which owns nothing. Postgres refuses to run as root; a root hub therefore starts it
 // as the system user postgres or, without one, nobody.
 //
 // # States after a crash, and recovery

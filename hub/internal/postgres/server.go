@@ -23,7 +23,9 @@ import (
 const (
 	Database = "fluxora"
 	Role     = "fluxora"
-	admin    = "postgres"
+
+	RequestRole = "fluxora_request" // as whom requests of tenants are served; owns nothing
+	admin       = "postgres"
 )
 
 // maxSocketPath is the longest path of a Unix socket, in bytes, that Linux accepts; BSDs accept 103.
@@ -222,22 +224,30 @@ func (s *Server) run(ctx context.Context, bin installation, acc account, data st
 	}
 }
 
-// prepare makes the hub's role and database when they are not there.
+// prepare makes the hub's roles and database when they are not there.
 func (s *Server) prepare(ctx context.Context) error {
 	conn, err := pgx.Connect(ctx, s.url(admin, "postgres"))
 	if err != nil {
 		return err
 	}
 	defer conn.Close(ctx)
-	var role, database bool
-	err = conn.QueryRow(ctx, `select exists (select from pg_roles where rolname = $1), exists (select from pg_database where datname = $2)`,
-		Role, Database).Scan(&role, &database)
+	var role, requests, database bool
+	err = conn.QueryRow(ctx, `select exists (select from pg_roles where rolname = $1), exists (select from pg_roles where rolname = $2),
+		exists (select from pg_database where datname = $3)`, Role, RequestRole, Database).Scan(&role, &requests, &database)
 	if err != nil {
 		return err
 	}
 	if !role {
 		if _, err := conn.Exec(ctx, `create role `+Role+` login`); err != nil {
 			return fmt.Errorf("create role: %w", err)
+		}
+	}
+	if !requests {
+		if _, err := conn.Exec(ctx, `create role `+RequestRole+` login`); err != nil {
+			return fmt.Errorf("create role of requests: %w", err)
+		}
+		if _, err := conn.Exec(ctx, `grant `+RequestRole+` to `+Role); err != nil { // so that the hub can put it on, too
+			return fmt.Errorf("grant role of requests: %w", err)
 		}
 	}
 	if !database {
@@ -250,6 +260,9 @@ func (s *Server) prepare(ctx context.Context) error {
 
 // URL returns the URL of the hub's database, as role fluxora. It holds no secret.
 func (s *Server) URL() string { return s.url(Role, Database) }
+
+// RequestURL returns the URL of the same database as RequestRole.
+func (s *Server) RequestURL() string { return s.url(RequestRole, Database) }
 
 // AdminURL returns the URL of the named database as the cluster's superuser, for tests and for maintenance by hand.
 func (s *Server) AdminURL(database string) string { return s.url(admin, database) }

@@ -33,7 +33,7 @@ type TimeRange struct{ From, To time.Time }
 
 // Gaps returns which sequences the hub lacks of the agents of a site, newest epoch first.
 func (s *Store) Gaps(ctx context.Context, org uuid.UUID, site string) ([]AgentGaps, error) {
-	rows, err := s.pool.Query(ctx, `
+	rows, err := s.db.Query(ctx, `
 		select e.agent_id, e.epoch, e.next, e.refused, coalesce(upper(e.received), 1),
 			int8multirange(int8range(1, greatest(e.next, coalesce(upper(e.received), 1), 1))) - e.received
 		from agent_epoch e join agent a on a.org_id = e.org_id and a.agent_id = e.agent_id
@@ -63,7 +63,7 @@ func (s *Store) Gaps(ctx context.Context, org uuid.UUID, site string) ([]AgentGa
 // nothing is known; at most limit stretches.
 func (s *Store) MissingIntervals(ctx context.Context, org uuid.UUID, site string, from, to time.Time, limit int) ([]PointGaps, error) {
 	// A stretch ends where an interval begins that is known; the row of infinity ends the last one.
-	rows, err := s.pool.Query(ctx, `
+	rows, err := s.db.Query(ctx, `
 		with f as (
 			select p.point_id, p.name, f.register, s.resolution_ms * interval '1 millisecond' as step
 			from site s join point p on p.org_id = s.org_id and p.site_id = s.site_id

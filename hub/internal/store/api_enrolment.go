@@ -19,7 +19,7 @@ type EnrolmentToken struct {
 
 // EnrolmentTokens returns the newest tokens of an organisation, at most limit.
 func (s *Store) EnrolmentTokens(ctx context.Context, org uuid.UUID, limit int) ([]EnrolmentToken, error) {
-	rows, err := s.pool.Query(ctx, `select t.token_id, coalesce(s.name, ''), t.expires_at, t.used_at
+	rows, err := s.db.Query(ctx, `select t.token_id, coalesce(s.name, ''), t.expires_at, t.used_at
 		from enrolment_token t left join site s on s.org_id = t.org_id and s.site_id = t.site_id
 		where t.org_id = $1 order by t.created_at desc limit $2`, org, limit)
 	if err != nil {
@@ -34,7 +34,7 @@ func (s *Store) EnrolmentTokens(ctx context.Context, org uuid.UUID, limit int) (
 
 // DeleteEnrolmentToken removes a token that was not used yet, or returns ErrNotFound.
 func (s *Store) DeleteEnrolmentToken(ctx context.Context, org, token uuid.UUID) error {
-	tag, err := s.pool.Exec(ctx, `delete from enrolment_token where org_id = $1 and token_id = $2 and used_at is null`, org, token)
+	tag, err := s.db.Exec(ctx, `delete from enrolment_token where org_id = $1 and token_id = $2 and used_at is null`, org, token)
 	if err == nil && tag.RowsAffected() == 0 {
 		err = ErrNotFound
 	}

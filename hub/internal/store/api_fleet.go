@@ -24,7 +24,7 @@ type SiteRow struct {
 
 // SiteRows returns at most limit sites of an organisation whose names come after the given one, by name.
 func (s *Store) SiteRows(ctx context.Context, org uuid.UUID, after string, limit int) ([]SiteRow, error) {
-	rows, err := s.pool.Query(ctx, `select s.site_id, s.name, s.zone, coalesce(s.country, ''), s.resolution_ms, s.horizon, s.levels,
+	rows, err := s.db.Query(ctx, `select s.site_id, s.name, s.zone, coalesce(s.country, ''), s.resolution_ms, s.horizon, s.levels,
 			(select count(*) from point p where p.org_id = s.org_id and p.site_id = s.site_id)::int,
 			(select count(*) from agent a where a.org_id = s.org_id and a.site_id = s.site_id and a.revoked_at is null and a.source = 'uplink')::int
 		from site s where s.org_id = $1 and s.name > $2 order by s.name limit $3`, org, after, limit)
@@ -68,7 +68,7 @@ type AgentRow struct {
 // AgentRows returns at most limit agents of an organisation whose ids come after the given one. The senders that stand for
 // imports are none.
 func (s *Store) AgentRows(ctx context.Context, org, after uuid.UUID, limit int) ([]AgentRow, error) {
-	rows, err := s.pool.Query(ctx, `select a.agent_id, coalesce(s.name, ''), a.version, a.enrolled_at, a.seen_at, a.revoked_at, a.pending, a.clock_ms,
+	rows, err := s.db.Query(ctx, `select a.agent_id, coalesce(s.name, ''), a.version, a.enrolled_at, a.seen_at, a.revoked_at, a.pending, a.clock_ms,
 			coalesce((select sum(upper(r) - lower(r)) from agent_epoch e, unnest(e.received) r
 				where e.org_id = a.org_id and e.agent_id = a.agent_id), 0)::bigint,
 			m.model_id, coalesce(m.state, ''),

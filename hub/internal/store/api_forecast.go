@@ -37,7 +37,7 @@ func (s *Store) ForecastRow(ctx context.Context, org, point uuid.UUID, register 
 	if origin.IsZero() {
 		at = nil
 	}
-	err := s.pool.QueryRow(ctx, `select coalesce(s.name, ''), p.name, f.register, f.origin, f.resolution_ms, f.levels, f.wh, f.rung, f.model_id,
+	err := s.db.QueryRow(ctx, `select coalesce(s.name, ''), p.name, f.register, f.origin, f.resolution_ms, f.levels, f.wh, f.rung, f.model_id,
 			coalesce(m.family, ''), m.trained_to, f.completeness, f.issued_at, f.received_at
 		from forecast f
 		join point p on p.org_id = f.org_id and p.point_id = f.point_id

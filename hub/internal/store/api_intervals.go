@@ -39,7 +39,7 @@ func (s *Store) EnergyRows(ctx context.Context, org, point uuid.UUID, register, 
 			where org_id = $1 and point_id = $2 and register = $3 and start >= $4 and start < $5 order by start limit $6`
 		args = args[:6]
 	}
-	rows, err := s.pool.Query(ctx, sql, args...)
+	rows, err := s.db.Query(ctx, sql, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read energy of point %s: %w", point, err)
 	}
@@ -59,7 +59,7 @@ func (s *Store) EnergyRows(ctx context.Context, org, point uuid.UUID, register, 
 // PointZone returns the zone of a point's site and the resolution of its intervals, or ErrNotFound.
 func (s *Store) PointZone(ctx context.Context, org, point uuid.UUID) (zone string, resolution time.Duration, err error) {
 	var ms int64
-	err = s.pool.QueryRow(ctx, `select s.zone, s.resolution_ms from point p join site s on s.org_id = p.org_id and s.site_id = p.site_id
+	err = s.db.QueryRow(ctx, `select s.zone, s.resolution_ms from point p join site s on s.org_id = p.org_id and s.site_id = p.site_id
 		where p.org_id = $1 and p.point_id = $2`, org, point).Scan(&zone, &ms)
 	return zone, time.Duration(ms) * time.Millisecond, notFound(err, "point "+point.String())
 }

@@ -80,7 +80,7 @@ func (s *Store) LedgerRows(ctx context.Context, org uuid.UUID, q LedgerQuery, af
 	if after.Day == "" {
 		after.Day = "0001-01-01"
 	}
-	rows, err := s.pool.Query(ctx, `
+	rows, err := s.db.Query(ctx, `
 		select l.agent_id, l.epoch, s.name, l.point, l.register, l.day, l.claimed_at, l.received, l.duplicates, l.corrections, l.resent, l.restored,
 			l.settled, l.lost, l.surplus, l.claimed_received, l.claimed_delivered, l.claimed_quarantined, l.claimed_evicted, l.claimed_thinned,
 			l.claimed_pending, l.unbalanced`+ledgerWhere+`
@@ -138,7 +138,7 @@ func (s *Store) LedgerTotals(ctx context.Context, org uuid.UUID, q LedgerQuery) 
 		select count(*) from resend r join site s on s.org_id = r.org_id and s.site_id = r.site_id
 		where r.org_id = $1 and ($2 = '' or s.name = $2) and r.finished_at is null`, org, q.Site).
 		QueryRow(func(r pgx.Row) error { return r.Scan(&t.Resends) })
-	if err := s.pool.SendBatch(ctx, ask).Close(); err != nil {
+	if err := s.db.SendBatch(ctx, ask).Close(); err != nil {
 		return t, fmt.Errorf("sum ledger: %w", err)
 	}
 	return t, nil

@@ -66,7 +66,7 @@ func (s *Store) Fleet(ctx context.Context) (Fleet, error) {
 		})
 		return err
 	})
-	if err := s.pool.SendBatch(ctx, ask).Close(); err != nil {
+	if err := s.db.SendBatch(ctx, ask).Close(); err != nil {
 		return Fleet{}, fmt.Errorf("read the fleet's state: %w", err)
 	}
 	f.DeriveLag = max(0, time.Duration(lag*float64(time.Second)))
@@ -76,7 +76,7 @@ func (s *Store) Fleet(ctx context.Context) (Fleet, error) {
 // DeriveLag returns the age of the oldest batch whose intervals are not computed yet.
 func (s *Store) DeriveLag(ctx context.Context) (time.Duration, error) {
 	var lag float64
-	err := s.pool.QueryRow(ctx, `select coalesce(extract(epoch from clock_timestamp() - min(b.received_at)), 0)::float8
+	err := s.db.QueryRow(ctx, `select coalesce(extract(epoch from clock_timestamp() - min(b.received_at)), 0)::float8
 		from site_derived d join batch b on b.org_id = d.org_id and b.site_id = d.site_id and b.arrival > d.derived`).Scan(&lag)
 	if err != nil {
 		return 0, fmt.Errorf("read how far derivation is behind: %w", err)

@@ -62,7 +62,7 @@ func (s *Store) PointRow(ctx context.Context, org, point uuid.UUID) (PointRow, e
 
 // pointRows selects points; where is a constant of this file.
 func (s *Store) pointRows(ctx context.Context, org uuid.UUID, where string, args ...any) ([]PointRow, error) {
-	rows, err := s.pool.Query(ctx, `select p.point_id, p.name, s.name, s.zone, s.resolution_ms
+	rows, err := s.db.Query(ctx, `select p.point_id, p.name, s.name, s.zone, s.resolution_ms
 		from point p join site s on s.org_id = p.org_id and s.site_id = p.site_id
 		where p.org_id = $1 and `+where, append([]any{org}, args...)...)
 	if err != nil {
@@ -92,7 +92,7 @@ func (s *Store) pointRows(ctx context.Context, org uuid.UUID, where string, args
 
 // addRegisters adds registers and their newest readings, which are in the last chunk of level 1 or in a batch of level 0.
 func (s *Store) addRegisters(ctx context.Context, org uuid.UUID, ids []uuid.UUID, at map[uuid.UUID]*PointRow) error {
-	rows, err := s.pool.Query(ctx, `select g.point_id, g.name, g.kind, m.serial, c.body, b.body
+	rows, err := s.db.Query(ctx, `select g.point_id, g.name, g.kind, m.serial, c.body, b.body
 		from register g
 		join meter m on m.org_id = g.org_id and m.meter_id = g.meter_id
 		join point p on p.org_id = g.org_id and p.point_id = g.point_id
@@ -134,7 +134,7 @@ func (s *Store) addRegisters(ctx context.Context, org uuid.UUID, ids []uuid.UUID
 }
 
 func (s *Store) addLastIntervals(ctx context.Context, org uuid.UUID, ids []uuid.UUID, at map[uuid.UUID]*PointRow) error {
-	rows, err := s.pool.Query(ctx, `select f.point_id, f.register, i.start, i.wh, i.quality, i.recovered
+	rows, err := s.db.Query(ctx, `select f.point_id, f.register, i.start, i.wh, i.quality, i.recovered
 		from fold f
 		cross join lateral (select start, wh, quality, recovered from interval i
 			where i.org_id = f.org_id and i.point_id = f.point_id and i.register = f.register order by i.start desc limit 1) i

@@ -61,7 +61,7 @@ func quarantineRow(row pgx.CollectableRow) (r QuarantineRow, err error) {
 // QuarantineRows returns at most limit quarantined messages of a site, of all when it is empty, after the given one by agent,
 // epoch and number.
 func (s *Store) QuarantineRows(ctx context.Context, org uuid.UUID, site string, after QuarantineKey, limit int) ([]QuarantineRow, error) {
-	rows, err := s.pool.Query(ctx, quarantineRows+`
+	rows, err := s.db.Query(ctx, quarantineRows+`
 		and ($2 = '' or s.name = $2) and (q.agent_id, q.epoch, q.id) > ($3, $4, $5) order by q.agent_id, q.epoch, q.id limit $6`,
 		org, site, after.Agent, int64(after.Epoch), int64(after.ID), limit)
 	if err != nil {
@@ -76,7 +76,7 @@ func (s *Store) QuarantineRows(ctx context.Context, org uuid.UUID, site string, 
 
 // QuarantineRow returns one quarantined message, or ErrNotFound.
 func (s *Store) QuarantineRow(ctx context.Context, org uuid.UUID, k QuarantineKey) (QuarantineRow, error) {
-	rows, err := s.pool.Query(ctx, quarantineRows+`and q.agent_id = $2 and q.epoch = $3 and q.id = $4`, org, k.Agent, int64(k.Epoch), int64(k.ID))
+	rows, err := s.db.Query(ctx, quarantineRows+`and q.agent_id = $2 and q.epoch = $3 and q.id = $4`, org, k.Agent, int64(k.Epoch), int64(k.ID))
 	if err != nil {
 		return QuarantineRow{}, fmt.Errorf("read quarantine: %w", err)
 	}
@@ -86,7 +86,7 @@ func (s *Store) QuarantineRow(ctx context.Context, org uuid.UUID, k QuarantineKe
 
 // PutDecision keeps what was decided about a quarantined message. A release stands: ErrConflict says that there was one.
 func (s *Store) PutDecision(ctx context.Context, org uuid.UUID, k QuarantineKey, d Decision) error {
-	tag, err := s.pool.Exec(ctx, `
+	tag, err := s.db.Exec(ctx, `
 		insert into quarantine_decision as d (org_id, agent_id, epoch, id, how, decided_by, why, point, register, readings)
 		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 		on conflict (org_id, agent_id, epoch, id) do update

@@ -16,7 +16,7 @@ type APIToken struct {
 
 // APITokens returns every token of every organisation.
 func (s *Store) APITokens(ctx context.Context) ([]APIToken, error) {
-	rows, err := s.pool.Query(ctx, `select org_id, sha256 from api_token`)
+	rows, err := s.db.Query(ctx, `select org_id, sha256 from api_token`)
 	if err != nil {
 		return nil, fmt.Errorf("read API tokens: %w", err)
 	}
@@ -30,7 +30,7 @@ func (s *Store) APITokens(ctx context.Context) ([]APIToken, error) {
 // PutFirstAPIToken stores a token for an organisation that has none and reports whether it did.
 func (s *Store) PutFirstAPIToken(ctx context.Context, org, id uuid.UUID, sha256 []byte) (bool, error) {
 	var stored bool
-	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+	err := pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `select pg_advisory_xact_lock(hashtextextended('api-token/' || $1::text, 0))`, org.String()); err != nil {
 			return err
 		}
@@ -47,7 +47,7 @@ func (s *Store) PutFirstAPIToken(ctx context.Context, org, id uuid.UUID, sha256 
 
 // ReplaceAPITokens makes the given token the only one of an organisation.
 func (s *Store) ReplaceAPITokens(ctx context.Context, org, id uuid.UUID, sha256 []byte) error {
-	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+	err := pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `delete from api_token where org_id = $1`, org); err != nil {
 			return err
 		}

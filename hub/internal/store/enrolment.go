@@ -23,7 +23,7 @@ type Agent struct {
 // PutEnrolmentToken keeps the right to enrol one agent at a site until expires. Only the id is kept: the secret part of a
 // token is authenticated by whoever makes it.
 func (s *Store) PutEnrolmentToken(ctx context.Context, org, token, site uuid.UUID, expires time.Time) error {
-	_, err := s.pool.Exec(ctx, `insert into enrolment_token (org_id, token_id, site_id, expires_at) values ($1, $2, $3, $4)`,
+	_, err := s.db.Exec(ctx, `insert into enrolment_token (org_id, token_id, site_id, expires_at) values ($1, $2, $3, $4)`,
 		org, token, site, expires)
 	if err != nil {
 		return fmt.Errorf("put enrolment token: %w", err)
@@ -85,7 +85,7 @@ func (s *Store) Admit(ctx context.Context, a Admission, now time.Time) (Site, er
 
 // PutAgent enrols an agent at a site.
 func (s *Store) PutAgent(ctx context.Context, org, agent, site uuid.UUID, version string) error {
-	_, err := s.pool.Exec(ctx, `
+	_, err := s.db.Exec(ctx, `
 		insert into agent (org_id, agent_id, site_id, version) values ($1, $2, $3, $4)
 		on conflict (org_id, agent_id) do update set version = excluded.version`, org, agent, site, version)
 	if err != nil {
@@ -98,7 +98,7 @@ func (s *Store) PutAgent(ctx context.Context, org, agent, site uuid.UUID, versio
 // as it.
 func (s *Store) PutImporter(ctx context.Context, org, site uuid.UUID) (uuid.UUID, error) {
 	id := uuid.NewSHA1(site, []byte("import"))
-	_, err := s.pool.Exec(ctx, `
+	_, err := s.db.Exec(ctx, `
 		insert into agent (org_id, agent_id, site_id, source) values ($1, $2, $3, 'import') on conflict do nothing`, org, id, site)
 	if err != nil {
 		return uuid.Nil, fmt.Errorf("put importer: %w", err)
@@ -108,7 +108,7 @@ func (s *Store) PutImporter(ctx context.Context, org, site uuid.UUID) (uuid.UUID
 
 // PutCertificate keeps that the certificate with the given serial number (hex) was issued to the agent.
 func (s *Store) PutCertificate(ctx context.Context, org, agent uuid.UUID, serial string, notAfter time.Time) error {
-	_, err := s.pool.Exec(ctx, `
+	_, err := s.db.Exec(ctx, `
 		insert into agent_certificate (org_id, agent_id, serial, not_after) values ($1, $2, $3, $4) on conflict do nothing`,
 		org, agent, serial, notAfter)
 	if err != nil {
@@ -121,7 +121,7 @@ func (s *Store) PutCertificate(ctx context.Context, org, agent uuid.UUID, serial
 func (s *Store) AgentByCertificate(ctx context.Context, agent uuid.UUID, serial string) (Agent, error) {
 	// The organisation is what is looked for here: an agent knows its own id only, which is unique by construction.
 	a := Agent{ID: agent}
-	err := s.pool.QueryRow(ctx, `
+	err := s.db.QueryRow(ctx, `
 		select a.org_id, a.site_id, s.name, a.version, a.revoked_at is not null, c.not_after
 		from agent_certificate c
 		join agent a on a.org_id = c.org_id and a.agent_id = c.agent_id
@@ -133,7 +133,7 @@ func (s *Store) AgentByCertificate(ctx context.Context, agent uuid.UUID, serial 
 
 // Fallen returns those agents that were revoked, or whose certificate with the serial number at the same place is not known.
 func (s *Store) Fallen(ctx context.Context, agents []uuid.UUID, serials []string) ([]uuid.UUID, error) {
-	rows, err := s.pool.Query(ctx, `
+	rows, err := s.db.Query(ctx, `
 		select h.agent_id from unnest($1::uuid[], $2::text[]) as h(agent_id, serial)
 		where not exists (
 			select from agent_certificate c join agent a on a.org_id = c.org_id and a.agent_id = c.agent_id
@@ -150,7 +150,7 @@ func (s *Store) Fallen(ctx context.Context, agents []uuid.UUID, serials []string
 
 // RevokeAgent shuts the agent out from now on.
 func (s *Store) RevokeAgent(ctx context.Context, org, agent uuid.UUID) error {
-	tag, err := s.pool.Exec(ctx, `update agent set revoked_at = coalesce(revoked_at, now()) where org_id = $1 and agent_id = $2`, org, agent)
+	tag, err := s.db.Exec(ctx, `update agent set revoked_at = coalesce(revoked_at, now()) where org_id = $1 and agent_id = $2`, org, agent)
 	if err == nil && tag.RowsAffected() == 0 {
 		err = ErrNotFound
 	}
@@ -163,14 +163,14 @@ func (s *Store) RevokeAgent(ctx context.Context, org, agent uuid.UUID) error {
 // Secret returns a secret of the hub, or ErrNotFound.
 func (s *Store) Secret(ctx context.Context, name string) ([]byte, error) {
 	var v []byte
-	err := s.pool.QueryRow(ctx, `select value from hub_secret where name = $1`, name).Scan(&v)
+	err := s.db.QueryRow(ctx, `select value from hub_secret where name = $1`, name).Scan(&v)
 	return v, notFound(err, "secret "+name)
 }
 
 // PutSecretIfAbsent keeps value under name unless there is one, and returns the one that is kept: hubs that start
 // together agree.
 func (s *Store) PutSecretIfAbsent(ctx context.Context, name string, value []byte) ([]byte, error) {
-	if _, err := s.pool.Exec(ctx, `insert into hub_secret (name, value) values ($1, $2) on conflict do nothing`, name, value); err != nil {
+	if _, err := s.db.Exec(ctx, `insert into hub_secret (name, value) values ($1, $2) on conflict do nothing`, name, value); err != nil {
 		return nil, fmt.Errorf("put secret %s: %w", name, err)
 	}
 	return s.Secret(ctx, name)

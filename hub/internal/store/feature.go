@@ -51,7 +51,7 @@ func (s *Store) PutFeatureSpec(ctx context.Context, org uuid.UUID, name, text st
 // FeatureSpec returns a version of a spec; version 0 means the newest.
 func (s *Store) FeatureSpec(ctx context.Context, org uuid.UUID, name string, version int) (FeatureSpec, error) {
 	var f FeatureSpec
-	err := s.pool.QueryRow(ctx, `
+	err := s.db.QueryRow(ctx, `
 		select name, version, hash, spec, created_at from feature_spec
 		where org_id = $1 and name = $2 and ($3 = 0 or version = $3) order by version desc limit 1`, org, name, version).
 		Scan(&f.Name, &f.Version, &f.Hash, &f.Text, &f.Created)
@@ -60,7 +60,7 @@ func (s *Store) FeatureSpec(ctx context.Context, org uuid.UUID, name string, ver
 
 // FeatureSpecs returns every version of every spec, by name.
 func (s *Store) FeatureSpecs(ctx context.Context, org uuid.UUID) ([]FeatureSpec, error) {
-	rows, err := s.pool.Query(ctx, `select name, version, hash, spec, created_at from feature_spec where org_id = $1 order by name, version`, org)
+	rows, err := s.db.Query(ctx, `select name, version, hash, spec, created_at from feature_spec where org_id = $1 order by name, version`, org)
 	if err != nil {
 		return nil, fmt.Errorf("list feature specs: %w", err)
 	}
@@ -73,7 +73,7 @@ func (s *Store) FeatureSpecs(ctx context.Context, org uuid.UUID) ([]FeatureSpec,
 
 // Corrections returns the corrections of a register of a point, over all its meters, in the order in which they were recorded.
 func (s *Store) Corrections(ctx context.Context, org, point uuid.UUID, register meter.Register) ([]Correction, error) {
-	rows, err := s.pool.Query(ctx, `
+	rows, err := s.db.Query(ctx, `
 		select c.register_id, c.at, c.before_value, c.before_quality, c.recorded_at
 		from register g join correction c on c.org_id = g.org_id and c.register_id = g.register_id
 		where g.org_id = $1 and g.point_id = $2 and g.name = $3 order by c.recorded_at, c.correction_id`, org, point, string(register))
@@ -102,7 +102,7 @@ type HeldReading struct {
 // HeldReadings returns the effective readings of a register of a point within [from, to], register by register, each in
 // time order.
 func (s *Store) HeldReadings(ctx context.Context, org, point uuid.UUID, register meter.Register, from, to meter.Millis) ([]HeldReading, error) {
-	rows, err := s.pool.Query(ctx, `
+	rows, err := s.db.Query(ctx, `
 		select g.register_id, g.kind, g.modulus, g.number, p.max_watts, p.site_id
 		from point p join register g on g.org_id = p.org_id and g.point_id = p.point_id
 		where p.org_id = $1 and p.point_id = $2 and g.name = $3 order by g.number`, org, point, string(register))
@@ -138,7 +138,7 @@ func (s *Store) HeldReadings(ctx context.Context, org, point uuid.UUID, register
 
 // heldOf returns the effective readings of one register within [from, to].
 func (s *Store) heldOf(ctx context.Context, org, site, register uuid.UUID, from, to meter.Millis) ([]meter.Reading, error) {
-	rows, err := s.pool.Query(ctx, `
+	rows, err := s.db.Query(ctx, `
 		select 0::bigint as arrival, 0::bigint as block, t_min, body from chunk where org_id = $1 and register_id = $3 and t_min <= $5 and t_max >= $4
 		union all
 		select b.arrival, x.block, b.t_min, x.body from batch b, unnest(b.registers, b.bodies) with ordinality as x(register_id, body, block)

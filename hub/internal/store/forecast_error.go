@@ -180,7 +180,7 @@ type ForecastErrorRow struct {
 // ForecastErrors returns the errors of an organisation's forecasts on days within [from, to), of one point unless that is zero, by
 // point, register, day, rung and model.
 func (s *Store) ForecastErrors(ctx context.Context, org, point uuid.UUID, from, to time.Time) ([]ForecastErrorRow, error) {
-	rows, err := s.pool.Query(ctx, `
+	rows, err := s.db.Query(ctx, `
 		select point_id, register, day, rung, model_id, count, actual, abs_err, squ_err, err, pinball, covered, breadth from forecast_error
 		where org_id = $1 and ($2 = '00000000-0000-0000-0000-000000000000'::uuid or point_id = $2) and day >= $3::date and day < $4::date
 		order by point_id, register, day, rung, model_id`, org, point, from, to)

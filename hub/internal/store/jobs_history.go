@@ -27,7 +27,7 @@ type TrainingTarget struct {
 // TrainingTargets returns the targets of every organisation, with how many points have at least enough history. It looks at
 // the ends of the histories only, so it may be called often.
 func (s *Store) TrainingTargets(ctx context.Context, enough time.Duration) ([]TrainingTarget, error) {
-	rows, err := s.pool.Query(ctx, `select f.org_id, f.resolution_ms, f.points, f.ready, f.intervals,
+	rows, err := s.db.Query(ctx, `select f.org_id, f.resolution_ms, f.points, f.ready, f.intervals,
 			exists (select from model m where m.org_id = f.org_id and m.resolution_ms = f.resolution_ms and m.state = 'active'),
 			exists (select from training_run r where r.org_id = f.org_id and r.resolution_ms = f.resolution_ms and r.state in ('queued', 'running')),
 			(select max(r.finished_at) from training_run r where r.org_id = f.org_id and r.resolution_ms = f.resolution_ms),
@@ -62,7 +62,7 @@ type TrainingPoint struct {
 
 // TrainingPoints returns what an organisation has to learn from at a resolution, by point and register.
 func (s *Store) TrainingPoints(ctx context.Context, org uuid.UUID, resolution time.Duration) ([]TrainingPoint, error) {
-	rows, err := s.pool.Query(ctx, `select point_id, register, zone, first_at, last_at, 
+	rows, err := s.db.Query(ctx, `select point_id, register, zone, first_at, last_at, 
 			coalesce((select site_id from point p where p.org_id = fold.org_id and p.point_id = fold.point_id), '00000000-0000-0000-0000-000000000000')
 		from fold where org_id = $1 and resolution_ms = $2 and register like 'energy-%' order by point_id, register`, org, resolution.Milliseconds())
 	if err != nil {

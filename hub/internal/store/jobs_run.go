@@ -77,7 +77,7 @@ func (s *Store) PutTrainingRun(ctx context.Context, tx pgx.Tx, org, run uuid.UUI
 
 // TrainingRun returns a run, or ErrNotFound.
 func (s *Store) TrainingRun(ctx context.Context, org, run uuid.UUID) (TrainingRun, error) {
-	rows, err := s.pool.Query(ctx, `select `+trainingRunColumns+` from training_run where org_id = $1 and run_id = $2`, org, run)
+	rows, err := s.db.Query(ctx, `select `+trainingRunColumns+` from training_run where org_id = $1 and run_id = $2`, org, run)
 	if err != nil {
 		return TrainingRun{}, fmt.Errorf("read training run: %w", err)
 	}
@@ -93,7 +93,7 @@ func (s *Store) TrainingRun(ctx context.Context, org, run uuid.UUID) (TrainingRu
 
 // TrainingRuns returns the newest runs of an organisation, at most limit.
 func (s *Store) TrainingRuns(ctx context.Context, org uuid.UUID, limit int) ([]TrainingRun, error) {
-	rows, err := s.pool.Query(ctx, `select `+trainingRunColumns+` from training_run where org_id = $1 order by requested_at desc limit $2`, org, limit)
+	rows, err := s.db.Query(ctx, `select `+trainingRunColumns+` from training_run where org_id = $1 order by requested_at desc limit $2`, org, limit)
 	if err != nil {
 		return nil, fmt.Errorf("list training runs: %w", err)
 	}
@@ -153,7 +153,7 @@ func (s *Store) FinishTrainingRun(ctx context.Context, org, run uuid.UUID, r Tra
 }
 
 func (s *Store) changeRun(ctx context.Context, verb, sql string, args ...any) error {
-	tag, err := s.pool.Exec(ctx, sql, args...)
+	tag, err := s.db.Exec(ctx, sql, args...)
 	if err != nil {
 		return fmt.Errorf("%s training run: %w", verb, err)
 	}
@@ -173,7 +173,7 @@ func (s *Store) RequeueTrainingRun(ctx context.Context, org, run uuid.UUID, reas
 // killed, and returns how many. Without it such a job would wait until its time limit has passed. A job that has killed its
 // trainer as often as it may be tried is discarded.
 func (s *Store) ReleaseDeadTrainings(ctx context.Context, silent time.Duration) (int, error) {
-	tag, err := s.pool.Exec(ctx, `with dead as (
+	tag, err := s.db.Exec(ctx, `with dead as (
 			select j.id, r.org_id, r.run_id, j.attempt >= j.max_attempts as spent
 			from queue.river_job j
 			join training_run r on r.org_id = (j.args->>'org')::uuid and r.run_id = (j.args->>'run')::uuid

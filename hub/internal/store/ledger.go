@@ -37,7 +37,7 @@ type Difference struct {
 // under way. It returns what differs, and false when too much is not derived to tell.
 func (s *Store) Reconcile(ctx context.Context, org, agent uuid.UUID, epoch uint64, l wire.Ledger) (ds []Difference, compared bool, err error) {
 	for try := 0; ; try++ {
-		err = pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead}, func(tx pgx.Tx) (err error) {
+		err = pgx.BeginTxFunc(ctx, s.db, pgx.TxOptions{IsoLevel: pgx.RepeatableRead}, func(tx pgx.Tx) (err error) {
 			ds, compared, err = reconcile(ctx, tx, org, agent, epoch, l)
 			return err
 		})

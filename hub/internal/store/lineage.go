@@ -47,7 +47,7 @@ func (s *Store) Knock(ctx context.Context, org, agent uuid.UUID, h wire.Hello, c
 
 // Readmit lets in the next agent of that identity that would be refused as a copy, and forgets the refusals until now.
 func (s *Store) Readmit(ctx context.Context, org, agent uuid.UUID) error {
-	tag, err := s.pool.Exec(ctx, `
+	tag, err := s.db.Exec(ctx, `
 		update agent set readmit = true, doubled = 0, doubled_at = null, doubled_from = ''
 		where org_id = $1 and agent_id = $2 and revoked_at is null and source = 'uplink'`, org, agent)
 	if err == nil && tag.RowsAffected() == 0 {

@@ -25,7 +25,7 @@ type Point struct {
 
 // Points returns every point of the organisation, by site and name.
 func (s *Store) Points(ctx context.Context, org uuid.UUID) ([]Point, error) {
-	rows, err := s.pool.Query(ctx, `
+	rows, err := s.db.Query(ctx, `
 		select p.point_id, p.name, s.site_id, s.name, s.zone, s.resolution_ms,
 			array(select distinct g.name from register g where g.org_id = p.org_id and g.point_id = p.point_id order by 1)
 		from point p join site s on s.org_id = p.org_id and s.site_id = p.site_id
@@ -48,7 +48,7 @@ func (s *Store) Points(ctx context.Context, org uuid.UUID) ([]Point, error) {
 
 // Intervals returns the intervals of a register of a point that start within [from, to), in time order.
 func (s *Store) Intervals(ctx context.Context, org, point uuid.UUID, register meter.Register, from, to meter.Millis) ([]interval.Interval, error) {
-	rows, err := s.pool.Query(ctx, `
+	rows, err := s.db.Query(ctx, `
 		select start, wh, quality, recovered from interval
 		where org_id = $1 and point_id = $2 and register = $3 and start >= $4 and start < $5 order by start`,
 		org, point, string(register), from.Time(), to.Time())

@@ -52,7 +52,7 @@ func scanModelRow(row pgx.CollectableRow) (ModelRow, error) {
 
 // PutModel stores a new model version with its artifact, in the state that m names.
 func (s *Store) PutModel(ctx context.Context, m ModelRow, artifact []byte) error {
-	_, err := s.pool.Exec(ctx, `insert into model (org_id, model_id, family, state, spec, resolution_ms, trained_from, trained_to,
+	_, err := s.db.Exec(ctx, `insert into model (org_id, model_id, family, state, spec, resolution_ms, trained_from, trained_to,
 			points, rows, scores, sha256, signature, artifact, reason, created_at, run_id, parent_id)
 		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)`,
 		m.Org, m.ID, m.Family, m.State, m.Spec, m.Resolution.Milliseconds(), m.TrainedFrom, m.TrainedTo,
@@ -65,7 +65,7 @@ func (s *Store) PutModel(ctx context.Context, m ModelRow, artifact []byte) error
 
 // ModelRows returns every model version of an organisation, newest first, at most limit of them.
 func (s *Store) ModelRows(ctx context.Context, org uuid.UUID, limit int) ([]ModelRow, error) {
-	rows, err := s.pool.Query(ctx, `select `+modelRowColumns+` from model where org_id = $1 order by created_at desc, model_id limit $2`, org, limit)
+	rows, err := s.db.Query(ctx, `select `+modelRowColumns+` from model where org_id = $1 order by created_at desc, model_id limit $2`, org, limit)
 	if err != nil {
 		return nil, fmt.Errorf("list models: %w", err)
 	}
@@ -79,7 +79,7 @@ func (s *Store) ModelRows(ctx context.Context, org uuid.UUID, limit int) ([]Mode
 // ModelInState returns the newest model version of an organisation and resolution that is in the given state, with its
 // artifact, or ErrNotFound.
 func (s *Store) ModelInState(ctx context.Context, org uuid.UUID, resolution time.Duration, state string) (ModelRow, []byte, error) {
-	rows, err := s.pool.Query(ctx, `select `+modelRowColumns+` from model
+	rows, err := s.db.Query(ctx, `select `+modelRowColumns+` from model
 		where org_id = $1 and resolution_ms = $2 and state = $3
 		order by promoted_at desc nulls last, created_at desc limit 1`, org, resolution.Milliseconds(), state)
 	if err != nil {
@@ -93,7 +93,7 @@ func (s *Store) ModelInState(ctx context.Context, org uuid.UUID, resolution time
 		return ModelRow{}, nil, fmt.Errorf("read %s model: %w", state, err)
 	}
 	var artifact []byte
-	if err := s.pool.QueryRow(ctx, `select artifact from model where org_id = $1 and model_id = $2`, org, m.ID).Scan(&artifact); err != nil {
+	if err := s.db.QueryRow(ctx, `select artifact from model where org_id = $1 and model_id = $2`, org, m.ID).Scan(&artifact); err != nil {
 		return ModelRow{}, nil, fmt.Errorf("read artifact of model %s: %w", m.ID, err)
 	}
 	return m, artifact, nil
@@ -108,7 +108,7 @@ func lockModels(ctx context.Context, tx pgx.Tx, org uuid.UUID, resolutionMs int6
 // PromoteModel makes a candidate the active model of its resolution: in one transaction the active one becomes previous and
 // the previous one retired. By hand, a version that was rejected or retired may be promoted too. Another state is ErrModelState.
 func (s *Store) PromoteModel(ctx context.Context, org, id uuid.UUID, byHand bool, reason string, now time.Time) error {
-	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+	err := pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
 		var ms int64
 		if err := tx.QueryRow(ctx, `select resolution_ms from model where org_id = $1 and model_id = $2`, org, id).Scan(&ms); errors.Is(err, pgx.ErrNoRows) {
 			return ErrNotFound
@@ -145,7 +145,7 @@ var ErrModelState = errors.New("model is in another state")
 
 // RejectModel ends the life of a candidate, with the reason.
 func (s *Store) RejectModel(ctx context.Context, org, id uuid.UUID, reason string, now time.Time) error {
-	tag, err := s.pool.Exec(ctx, `update model set state = 'rejected', reason = $3, retired_at = $4
+	tag, err := s.db.Exec(ctx, `update model set state = 'rejected', reason = $3, retired_at = $4
 		where org_id = $1 and model_id = $2 and state = 'candidate'`, org, id, reason, now)
 	if err != nil {
 		return fmt.Errorf("reject model %s: %w", id, err)
@@ -161,7 +161,7 @@ func (s *Store) RejectModel(ctx context.Context, org, id uuid.UUID, reason strin
 func (s *Store) RollBackModel(ctx context.Context, org uuid.UUID, resolution time.Duration, reason string, now time.Time) (uuid.UUID, error) {
 	var id uuid.UUID
 	ms := resolution.Milliseconds()
-	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+	err := pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
 		if err := lockModels(ctx, tx, org, ms); err != nil {
 			return err
 		}

@@ -11,7 +11,7 @@ import (
 // Fingerprints returns for each organisation a text that changes whenever its agents are to be told something else: which
 // models are active or previous, and what the settings of its sites are.
 func (s *Store) Fingerprints(ctx context.Context) (map[uuid.UUID]string, error) {
-	rows, err := s.pool.Query(ctx, `select o.org_id,
+	rows, err := s.db.Query(ctx, `select o.org_id,
 			coalesce((select string_agg(m.model_id::text || m.state, ',' order by m.model_id) from model m
 				where m.org_id = o.org_id and m.state in ('active', 'previous')), '')
 			|| '/' || coalesce((select sum(s.revision)::text from site s where s.org_id = o.org_id), '')

@@ -150,7 +150,7 @@ func putModelStates(ctx context.Context, tx pgx.Tx, org, agent uuid.UUID, ms []w
 // AnnouncedModels returns the models that agents of the site should hold: the active one of the site's resolution and the
 // one before it.
 func (s *Store) AnnouncedModels(ctx context.Context, org, site uuid.UUID) ([]wire.ModelVersion, error) {
-	rows, err := s.pool.Query(ctx, `
+	rows, err := s.db.Query(ctx, `
 		select m.model_id, m.family, length(m.artifact), m.sha256, m.signature, m.spec
 		from site s join model m on m.org_id = s.org_id and m.resolution_ms = s.resolution_ms
 		where s.org_id = $1 and s.site_id = $2 and m.state in ('active', 'previous')
@@ -179,7 +179,7 @@ func (s *Store) ArtifactChunk(ctx context.Context, org, model uuid.UUID, offset 
 		return nil, nil
 	}
 	var b []byte
-	err := s.pool.QueryRow(ctx, `select substring(artifact from $3::int for $4::int) from model where org_id = $1 and model_id = $2`,
+	err := s.db.QueryRow(ctx, `select substring(artifact from $3::int for $4::int) from model where org_id = $1 and model_id = $2`,
 		org, model, int(offset)+1, n).Scan(&b)
 	return b, notFound(err, "model "+model.String())
 }

@@ -37,7 +37,7 @@ func (s *Store) PutResend(ctx context.Context, org uuid.UUID, site, point string
 	if from < 0 || to <= from || to > maxInstant {
 		return nil, fmt.Errorf("resend %s to %s: want instants from 1970 to 2200, ascending", from, to)
 	}
-	rows, err := s.pool.Query(ctx, `
+	rows, err := s.db.Query(ctx, `
 		insert into resend (org_id, resend_id, site_id, agent_id, point, register, from_ms, to_ms, next_ms, cause)
 		select a.org_id, gen_random_uuid(), a.site_id, a.agent_id, p.name, $4, $5, $6, $5, 'operator'
 		from site s join point p on p.org_id = s.org_id and p.site_id = s.site_id
@@ -60,7 +60,7 @@ const resendColumns = `r.resend_id, r.agent_id, s.name, r.point, r.register, r.f
 
 // Resends returns requests by id, in no order. With none given it returns the newest ones, at most limit.
 func (s *Store) Resends(ctx context.Context, org uuid.UUID, ids []uuid.UUID, limit int) ([]Resend, error) {
-	rows, err := s.pool.Query(ctx, `select `+resendColumns+` where r.org_id = $1 and ($2::uuid[] is null or r.resend_id = any($2))
+	rows, err := s.db.Query(ctx, `select `+resendColumns+` where r.org_id = $1 and ($2::uuid[] is null or r.resend_id = any($2))
 		order by r.requested_at desc limit $3`, org, ids, limit)
 	if err != nil {
 		return nil, fmt.Errorf("read resends: %w", err)
@@ -75,7 +75,7 @@ func (s *Store) Resends(ctx context.Context, org uuid.UUID, ids []uuid.UUID, lim
 // NextResend returns what the agent is to be asked for next, from where the hub has it. It returns false when there is nothing.
 func (s *Store) NextResend(ctx context.Context, org, agent uuid.UUID) (r wire.Resend, ok bool, err error) {
 	var id uuid.UUID
-	err = s.pool.QueryRow(ctx, `
+	err = s.db.QueryRow(ctx, `
 		update resend set started_at = coalesce(started_at, now())
 		where org_id = $1 and resend_id = (
 			select resend_id from resend where org_id = $1 and agent_id = $2 and finished_at is null
@@ -93,7 +93,7 @@ func (s *Store) NextResend(ctx context.Context, org, agent uuid.UUID) (r wire.Re
 
 // AwaitedAgents returns the agents, of every organisation, that something is to be asked of.
 func (s *Store) AwaitedAgents(ctx context.Context) ([]uuid.UUID, error) {
-	rows, err := s.pool.Query(ctx, `select distinct agent_id from resend where finished_at is null`)
+	rows, err := s.db.Query(ctx, `select distinct agent_id from resend where finished_at is null`)
 	if err != nil {
 		return nil, fmt.Errorf("awaited agents: %w", err)
 	}

@@ -138,7 +138,7 @@ func (s *Store) site(ctx context.Context, where string, args ...any) (Site, erro
 	var v Site
 	var ms int64
 	var vacations []string
-	err := s.pool.QueryRow(ctx, `
+	err := s.db.QueryRow(ctx, `
 		select site_id, name, zone, coalesce(country, ''), resolution_ms, horizon, levels, revision, vacations, facts
 		from site where org_id = $1 and `+where, args...).
 		Scan(&v.ID, &v.Name, &v.Zone, &v.Country, &ms, &v.Horizon, &v.Levels, &v.Revision, &vacations, &v.Facts)
@@ -181,7 +181,7 @@ func (s *Store) UpdateSite(ctx context.Context, org uuid.UUID, site Site) error 
 	if err := site.Check(); err != nil {
 		return err
 	}
-	tag, err := s.pool.Exec(ctx, `
+	tag, err := s.db.Exec(ctx, `
 		update site set zone = $3, country = nullif($4, ''), resolution_ms = $5, horizon = $6, levels = $7, vacations = $8, facts = $9, revision = revision + 1
 		where org_id = $1 and site_id = $2`,
 		org, site.ID, site.Zone, site.Country, site.Resolution.Milliseconds(), site.Horizon, site.Levels, texts(site.Vacations), site.Facts)

@@ -73,7 +73,7 @@ func (s *Store) DeriveSite(ctx context.Context, due Due, fn func(*SiteTx) error)
 	}
 	err = fmt.Errorf("derive site %s: %w", t.Site, err)
 	if found && !Retry(err) && ctx.Err() == nil {
-		_, failed := s.pool.Exec(ctx, `
+		_, failed := s.db.Exec(ctx, `
 			update site_derived set failures = failures + 1, failed_at = clock_timestamp(), failure = $3 where org_id = $1 and site_id = $2`,
 			t.Org, t.Site, text(err.Error()))
 		err = errors.Join(err, failed)
@@ -85,7 +85,7 @@ func (s *Store) DeriveSite(ctx context.Context, due Due, fn func(*SiteTx) error)
 // failed do not count.
 func (s *Store) Underived(ctx context.Context) (int, error) {
 	var n int
-	err := s.pool.QueryRow(ctx, `
+	err := s.db.QueryRow(ctx, `
 		select count(*) from site_derived d
 		join site_arrival a on a.org_id = d.org_id and a.site_id = d.site_id
 		where d.failures = 0 and (a.arrived > d.derived or d.merged < d.derived)`).Scan(&n)

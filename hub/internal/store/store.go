@@ -31,14 +31,18 @@ var migrations embed.FS
 
 // Options tell Open how to connect. The zero value is good.
 type Options struct {
-	MaxConnections int          // of the pool; 0 leaves pgx's choice or what the URL says
+	MaxConnections int          // for the hub's own work; 0 leaves pgx's choice or what the URL says
+	Requests       int          // connections for requests of tenants, beside them; 0: 4, not tried until they are needed
+	RequestURL     string       // of a login as RequestRole; empty: the hub's own login, which puts on that role
 	Log            *slog.Logger // nil discards
 }
 
-// Store is a pool of connections to the hub's database. Its methods may be called concurrently.
+// Store is the hub's database. Its methods may be called concurrently.
 type Store struct {
-	pool *pgxpool.Pool
-	log  *slog.Logger
+	db       database      // what statements go through
+	main     *pgxpool.Pool // for the hub's own work
+	requests *pgxpool.Pool // as RequestRole
+	log      *slog.Logger
 
 	arrived chan struct{} // holds a token after a commit of this process
 }
@@ -55,29 +59,65 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	pool, err := pgxpool.NewWithConfig(ctx, cfg)
+	requests, err := requestConfig(cfg, o)
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	s := &Store{pool: pool, log: o.Log, arrived: make(chan struct{}, 1)}
-	if err := s.migrate(ctx); err != nil {
-		pool.Close()
+	s := &Store{log: o.Log, arrived: make(chan struct{}, 1)}
+	if s.main, err = pgxpool.NewWithConfig(ctx, cfg); err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	s.db = s.main
+	if s.requests, err = pgxpool.NewWithConfig(ctx, requests); err == nil {
+		err = s.migrate(ctx)
+	}
+	if err == nil && o.Requests > 0 {
+		err = s.checkRequests(ctx)
+	}
+	if err != nil {
+		s.Close()
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	return s, nil
 }
 
+// requestConfig returns how requests of tenants connect.
+func requestConfig(main *pgxpool.Config, o Options) (*pgxpool.Config, error) {
+	cfg := main.Copy()
+	if o.RequestURL != "" {
+		var err error
+		if cfg, err = pgxpool.ParseConfig(o.RequestURL); err != nil {
+			return nil, err
+		}
+	} else {
+		cfg.ConnConfig.RuntimeParams["role"] = RequestRole
+	}
+	cfg.MaxConns = 4
+	if o.Requests > 0 {
+		cfg.MaxConns = int32(o.Requests)
+	}
+	return cfg, nil
+}
+
 // Close ends all connections. It waits for those in use.
-func (s *Store) Close() { s.pool.Close() }
+func (s *Store) Close() {
+	if s.requests != nil {
+		s.requests.Close()
+	}
+	s.main.Close()
+}
 
 // Ping returns an error unless the database answers.
-func (s *Store) Ping(ctx context.Context) error { return s.pool.Ping(ctx) }
+func (s *Store) Ping(ctx context.Context) error { return s.main.Ping(ctx) }
 
-// Pool returns the pool, for the job queue, which brings its own SQL.
-func (s *Store) Pool() *pgxpool.Pool { return s.pool }
+// Pool returns the connections for the hub's own work, for the job queue, which brings its own SQL.
+func (s *Store) Pool() *pgxpool.Pool { return s.main }
 
 // migrate brings the schema up to date. Of hubs that start together one migrates and the others wait.
 func (s *Store) migrate(ctx context.Context) error {
+	if err := s.ensureRequestRole(ctx); err != nil {
+		return fmt.Errorf("role of requests: %w", err)
+	}
 	dir, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		return err
@@ -86,7 +126,7 @@ func (s *Store) migrate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	db := stdlib.OpenDBFromPool(s.pool)
+	db := stdlib.OpenDBFromPool(s.main)
 	defer db.Close()
 	p, err := goose.NewProvider(goose.DialectPostgres, db, dir, goose.WithSessionLocker(locker), goose.WithSlog(s.log))
 	if err != nil {
@@ -95,12 +135,15 @@ func (s *Store) migrate(ctx context.Context) error {
 	if _, err := p.Up(ctx); err != nil {
 		return fmt.Errorf("migrate schema: %w", err)
 	}
+	if _, err := s.main.Exec(ctx, `select isolate_tenants()`); err != nil {
+		return fmt.Errorf("keep tenants apart: %w", err)
+	}
 	return nil
 }
 
 // inTx runs fn in a transaction, which is committed when fn returns nil and rolled back otherwise.
 func (s *Store) inTx(ctx context.Context, fn func(pgx.Tx) error) error {
-	return pgx.BeginFunc(ctx, s.pool, fn)
+	return pgx.BeginFunc(ctx, s.db, fn)
 }
 
 // Retry reports whether err may go away by itself: the database cannot be asked, or a transaction lost a race.

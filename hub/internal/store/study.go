@@ -79,7 +79,7 @@ func (s *Store) FinishStudy(ctx context.Context, org, study uuid.UUID, best tune
 
 // Studies returns the newest studies of an organisation, at most limit.
 func (s *Store) Studies(ctx context.Context, org uuid.UUID, limit int) ([]Study, error) {
-	rows, err := s.pool.Query(ctx, `select `+studyColumns+` from study where org_id = $1 order by started_at desc limit $2`, org, limit)
+	rows, err := s.db.Query(ctx, `select `+studyColumns+` from study where org_id = $1 order by started_at desc limit $2`, org, limit)
 	if err != nil {
 		return nil, fmt.Errorf("list studies: %w", err)
 	}
@@ -93,7 +93,7 @@ func (s *Store) Studies(ctx context.Context, org uuid.UUID, limit int) ([]Study,
 // TunedValues returns the best values of the newest finished study of a family and resolution, nil when there is none.
 func (s *Store) TunedValues(ctx context.Context, org uuid.UUID, resolution time.Duration, family string) (tune.Values, error) {
 	var v tune.Values
-	err := s.pool.QueryRow(ctx, `select best from study where org_id = $1 and resolution_ms = $2 and family = $3 and finished_at is not null
+	err := s.db.QueryRow(ctx, `select best from study where org_id = $1 and resolution_ms = $2 and family = $3 and finished_at is not null
 		order by finished_at desc limit 1`, org, resolution.Milliseconds(), family).Scan(&v)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
@@ -118,7 +118,7 @@ func (s *Store) StudyTrials(org, study uuid.UUID, silent time.Duration) *StudyTr
 
 // Trials implements tune.Keeper.
 func (k *StudyTrials) Trials(ctx context.Context) ([]tune.Trial, error) {
-	return k.read(ctx, k.store.pool)
+	return k.read(ctx, k.store.db)
 }
 
 type querier interface {

@@ -41,7 +41,7 @@ type Finding struct {
 
 // PutWatch stores an examination with its findings in one transaction. A finding that is known already is replaced.
 func (s *Store) PutWatch(ctx context.Context, org uuid.UUID, r WatchReport, found []Finding) error {
-	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+	err := pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
 		ask := &pgx.Batch{}
 		ask.Queue(`insert into watch_report (org_id, resolution_ms, at, model_id, report, reason, run_id) values ($1, $2, $3, $4, $5, $6, $7)
 			on conflict (org_id, resolution_ms, at) do update set model_id = excluded.model_id, report = excluded.report, reason = excluded.reason, run_id = excluded.run_id`,
@@ -65,7 +65,7 @@ func (s *Store) PutWatch(ctx context.Context, org uuid.UUID, r WatchReport, foun
 
 // WatchReports returns the latest examination of each resolution of an organisation, the shortest resolution first.
 func (s *Store) WatchReports(ctx context.Context, org uuid.UUID) ([]WatchReport, error) {
-	rows, err := s.pool.Query(ctx, `select distinct on (resolution_ms) resolution_ms, at, model_id, report, reason, run_id
+	rows, err := s.db.Query(ctx, `select distinct on (resolution_ms) resolution_ms, at, model_id, report, reason, run_id
 		from watch_report where org_id = $1 order by resolution_ms, at desc`, org)
 	if err != nil {
 		return nil, fmt.Errorf("list examinations: %w", err)
@@ -86,7 +86,7 @@ func (s *Store) WatchReports(ctx context.Context, org uuid.UUID) ([]WatchReport,
 // Findings returns at most limit findings that begin before an instant, the newest first. A site that is not empty leaves only
 // those of its points.
 func (s *Store) Findings(ctx context.Context, org uuid.UUID, site string, before time.Time, limit int) ([]Finding, error) {
-	rows, err := s.pool.Query(ctx, `select f.point_id, s.name, p.name, f.register, f.kind, f.start_at, f.end_at, f.wh, f.usual_wh, f.score, f.reason, f.found_at
+	rows, err := s.db.Query(ctx, `select f.point_id, s.name, p.name, f.register, f.kind, f.start_at, f.end_at, f.wh, f.usual_wh, f.score, f.reason, f.found_at
 		from finding f join point p on p.org_id = f.org_id and p.point_id = f.point_id join site s on s.org_id = p.org_id and s.site_id = p.site_id
 		where f.org_id = $1 and ($2 = '' or s.name = $2) and f.start_at < $3
 		order by f.start_at desc, f.point_id, f.register, f.kind limit $4`, org, site, before, limit)

@@ -3,10 +3,12 @@ package storetest
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"github.com/google/uuid"
 
+	"fluxora.dev/hub/internal/postgres"
 	"fluxora.dev/hub/internal/postgres/pgtest"
 	"fluxora.dev/hub/internal/store"
 )
@@ -14,12 +16,18 @@ import (
 // Open returns a store on a migrated database of t's own.
 func Open(t testing.TB) *store.Store {
 	t.Helper()
-	s, err := store.Open(context.Background(), URL(t), store.Options{})
+	u := URL(t)
+	s, err := store.Open(context.Background(), u, store.Options{RequestURL: RequestURL(u)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Close)
 	return s
+}
+
+// RequestURL returns the database that URL returned, with the login that requests of tenants use.
+func RequestURL(u string) string {
+	return strings.Replace(u, "user="+postgres.Role, "user="+postgres.RequestRole, 1)
 }
 
 // URL returns the URL of a migrated database of t's own.
