@@ -12,10 +12,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"fluxora.dev/hub/internal/access"
 	"fluxora.dev/hub/internal/api"
 	"fluxora.dev/hub/internal/derive"
 	"fluxora.dev/hub/internal/ingest"
 	"fluxora.dev/hub/internal/jobs"
+	"fluxora.dev/hub/internal/ratelimit"
 	"fluxora.dev/hub/internal/score"
 	"fluxora.dev/hub/internal/store/ingeststore"
 	"fluxora.dev/shared/lifecycle"
@@ -89,7 +91,12 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 
 	registerMetrics(reg, b, agents)
 	handler := api.New(api.Options{
-		Store: b.store, Registry: reg, Version: apiVersion, MetricsOpen: c.HTTP.MetricsOpen, Timeout: c.HTTP.Timeout, MaxBody: int64(c.HTTP.MaxBody),
+		Store: b.store, Registry: reg, Version: apiVersion, MetricsOpen: c.HTTP.MetricsOpen,
+		Timeout: c.HTTP.Timeout, MaxBody: int64(c.HTTP.MaxBody), Concurrency: c.HTTP.Concurrency,
+		Origins: c.HTTP.Origins, Proxies: c.HTTP.Ranges(), Strangers: ratelimit.Rate(c.HTTP.Limits.Strangers),
+		Tiers: map[access.Tier]ratelimit.Rate{
+			access.Free: ratelimit.Rate(c.HTTP.Limits.Free), access.Standard: ratelimit.Rate(c.HTTP.Limits.Standard), access.Premium: ratelimit.Rate(c.HTTP.Limits.Premium),
+		},
 		Ready: []api.Check{{Name: "database", Ok: b.store.Ping}, {Name: "running", Ok: func(context.Context) error { return context.Cause(g.Context()) }}},
 		Log:   o.Log.With("component", "api"), Now: o.Now,
 	})

@@ -53,6 +53,7 @@ const (
 	Free     Tier = "free"
 	Standard Tier = "standard"
 	Premium  Tier = "premium"
+	House    Tier = "house" // the hub's own: not limited
 )
 
 // Caller is who makes a request. Whoever returns one has checked that its credential is good now.

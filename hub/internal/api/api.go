@@ -2,11 +2,13 @@ package api
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -14,6 +16,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"fluxora.dev/hub/internal/access"
+	"fluxora.dev/hub/internal/middleware"
+	"fluxora.dev/hub/internal/ratelimit"
 	"fluxora.dev/hub/internal/store"
 )
 
@@ -33,6 +37,11 @@ type Options struct {
 	MetricsOpen bool          // serve /metrics without a token
 	Timeout     time.Duration // of one request
 	MaxBody     int64         // bytes
+	Concurrency int           // requests at once; others wait. 0: 64
+	Origins     []string      // of pages that may read answers, scheme://host:port
+	Tiers       map[access.Tier]ratelimit.Rate
+	Strangers   ratelimit.Rate // of one address, on routes that need no credential
+	Proxies     []netip.Prefix // whose X-Forwarded-For is believed
 	Log         *slog.Logger
 	Now         func() time.Time
 }
@@ -47,6 +56,7 @@ type server struct {
 
 // New returns the handler of the whole interface.
 func New(o Options) http.Handler {
+	o.Log = middleware.Logger(o.Log)
 	s := &server{store: o.Store.ForRequests(org), ready: o.Ready, log: o.Log, now: o.Now}
 	r, document := s.routes(o.Version)
 	r.handle(access.Open(), "GET /openapi.json", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -60,13 +70,26 @@ func New(o Options) http.Handler {
 	r.handle(metrics, "GET /metrics", promhttp.HandlerFor(o.Registry, promhttp.HandlerOpts{ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn)}))
 	r.mux.HandleFunc("/", r.unrouted)
 
-	gate := &gate{routes: r, callers: append([]Authenticator{&tokens{store: o.Store, now: o.Now}}, o.Callers...)}
+	gate := &gate{
+		routes: r, callers: append([]Authenticator{&tokens{store: o.Store, now: o.Now}}, o.Callers...),
+		throttle: &throttle{limiter: ratelimit.New(mostBuckets, o.Now), tiers: o.Tiers, strangers: o.Strangers, proxies: o.Proxies, now: o.Now},
+	}
+	// From the route outwards.
 	var h http.Handler = newRequestMetrics(o.Registry).wrap(r.mux)
+	h = middleware.Conditional(h)
 	h = gate.wrap(h)
-	h = limits(h, o.Timeout, o.MaxBody)
-	h = recovering(h, o.Log)
-	return headers(h, o.Log)
+	h = middleware.Slash(h)
+	h = middleware.Crowd(h, cmp.Or(o.Concurrency, 64), o.Timeout/2, probe)
+	h = middleware.Bound(h, o.Timeout, o.MaxBody, endless)
+	h = middleware.Recover(h, o.Log)
+	h = middleware.Compress(h)
+	h = middleware.Origins(h, o.Origins)
+	h = middleware.Secure(h)
+	return middleware.Identify(h, o.Log)
 }
+
+// endless reports whether a request is for a stream, which ends when the caller or the hub goes.
+func endless(*http.Request) bool { return false }
 
 // OpenAPI returns the OpenAPI 3.1 document of the interface, indented.
 func OpenAPI(version string) []byte {

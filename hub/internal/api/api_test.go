@@ -320,8 +320,8 @@ func TestBadRequests(t *testing.T) {
 	t.Run("method", func(t *testing.T) {
 		req, _ := http.NewRequest(http.MethodDelete, srv.URL+"/v1/sites", nil)
 		req.Header.Set("Authorization", "Bearer "+v.token)
-		if a := do(t, srv, req); a.status != http.StatusMethodNotAllowed || a.header.Get("Allow") != "GET, HEAD" {
-			t.Errorf("DELETE: %d, Allow %q: want 405 and GET, HEAD", a.status, a.header.Get("Allow"))
+		if a := do(t, srv, req); a.status != http.StatusMethodNotAllowed || a.header.Get("Allow") != "GET, HEAD, OPTIONS" {
+			t.Errorf("DELETE: %d, Allow %q: want 405 and GET, HEAD, OPTIONS", a.status, a.header.Get("Allow"))
 		}
 	})
 	t.Run("body too large", func(t *testing.T) {
@@ -339,7 +339,7 @@ func TestNobodyGetsInByDefault(t *testing.T) {
 	srv := serve(t, s, nil)
 	for _, path := range []string{
 		"/v1/sites", "/v1/points", "/v1/points/" + v.point.String() + "/intervals", "/v1/points/" + v.point.String() + "/forecast",
-		"/v1/models", "/v1/models/x", "/v1/runs", "/v1/runs/x", "/v1/agents", "/metrics", "/", "/nothing", "/healthz/", "//healthz",
+		"/v1/models", "/v1/models/x", "/v1/runs", "/v1/runs/x", "/v1/agents", "/metrics", "/", "/nothing", "//healthz", "/healthz/x", "/./healthz",
 	} {
 		for name, header := range map[string]string{
 			"none": "", "wrong": "Bearer flx_wrong", "other scheme": "Basic " + v.token, "empty": "Bearer ",

@@ -43,15 +43,18 @@ func org(ctx context.Context) uuid.UUID { return callerOf(ctx).Organisation }
 // gate lets requests through whose caller has what the route needs. A path that does not exist needs a caller as well, so that
 // strangers cannot tell which do.
 type gate struct {
-	routes  *routes
-	callers []Authenticator
+	routes   *routes
+	callers  []Authenticator
+	throttle *throttle
 }
 
 func (g *gate) wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		need := g.need(r)
 		if need.IsOpen() {
-			next.ServeHTTP(w, r)
+			if probe(r) || g.throttle.stranger(w, r) {
+				next.ServeHTTP(w, r)
+			}
 			return
 		}
 		caller, err := g.caller(r)
@@ -62,8 +65,20 @@ func (g *gate) wrap(next http.Handler) http.Handler {
 			refuse(w, err)
 			return
 		}
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, caller)))
+		if g.throttle.known(w, caller) {
+			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, caller)))
+		}
 	})
+}
+
+// probe reports whether a request only asks how the hub is or what it serves: it is answered whatever the load.
+func probe(r *http.Request) bool {
+	switch p := r.URL.Path; p {
+	case "/healthz", "/readyz", "/health", "/metrics", "/openapi.json":
+		return true
+	default:
+		return p == "/docs" || strings.HasPrefix(p, "/docs/")
+	}
 }
 
 // need returns what the route of a request needs; one that is not stated when there is no such route.

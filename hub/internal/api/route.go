@@ -66,8 +66,12 @@ func get(id, path, summary string, errors ...int) huma.Operation {
 // unrouted answers what no route does.
 func (r *routes) unrouted(w http.ResponseWriter, req *http.Request) {
 	if allowed := r.methods(req); len(allowed) > 0 {
-		list := strings.Join(allowed, ", ")
+		list := strings.Join(append(allowed, http.MethodOptions), ", ")
 		w.Header().Set("Allow", list)
+		if req.Method == http.MethodOptions {
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
 		problem.Write(w, http.StatusMethodNotAllowed, fmt.Sprintf("%s %s: want one of %s", req.Method, req.URL.Path, list))
 		return
 	}

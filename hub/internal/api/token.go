@@ -58,7 +58,7 @@ func (a *tokens) Authenticate(ctx context.Context, credential string) (access.Ca
 		return access.Caller{}, errUnknownToken
 	}
 	return access.Caller{
-		Kind: access.Token, Subject: id.String(), Organisation: id, Role: access.Operator, Scopes: access.Reads(), Tier: access.Premium,
+		Kind: access.Token, Subject: id.String(), Organisation: id, Role: access.Operator, Scopes: access.Reads(), Tier: access.House,
 	}, nil
 }
 

@@ -54,6 +54,24 @@ type HTTP struct {
 	MetricsOpen bool           `yaml:"metrics_open"` // serve /metrics without a token
 	Timeout     time.Duration  `yaml:"timeout"`      // of one request
 	MaxBody     settings.Bytes `yaml:"max_body"`
+	Concurrency int            `yaml:"concurrency"` // requests at once; others wait
+	Origins     []string       `yaml:"origins"`     // of pages that may read answers, scheme://host:port
+	Proxies     []string       `yaml:"proxies"`     // addresses whose X-Forwarded-For is believed, as 10.0.0.0/8
+	Limits      Limits         `yaml:"limits"`
+}
+
+// Limits is how often callers may ask, by the tier of their organisation. Each replica of the hub counts for itself.
+type Limits struct {
+	Free      Rate `yaml:"free"`
+	Standard  Rate `yaml:"standard"`
+	Premium   Rate `yaml:"premium"`
+	Strangers Rate `yaml:"strangers"` // of one address, on routes that need no credential, as logging in
+}
+
+// Rate is how often one caller may ask.
+type Rate struct {
+	PerHour int `yaml:"per_hour"` // in the long run; 0: without limit
+	Burst   int `yaml:"burst"`    // at once, after a pause
 }
 
 // Uplink is where agents connect.
@@ -98,8 +116,11 @@ func Default() Config {
 		Organisation: "default",
 		Site:         Site{Zone: "UTC", Resolution: time.Hour, Horizon: 48},
 		Database:     Database{Connections: 16},
-		HTTP:         HTTP{Listen: "127.0.0.1:8420", Timeout: 10 * time.Second, MaxBody: 1 << 20},
-		Uplink:       Uplink{Listen: "127.0.0.1:8421", Names: []string{"localhost", "127.0.0.1", "::1"}, RenewWithin: 365 * 24 * time.Hour},
+		HTTP: HTTP{
+			Listen: "127.0.0.1:8420", Timeout: 10 * time.Second, MaxBody: 1 << 20, Concurrency: 64,
+			Limits: Limits{Free: Rate{100, 10}, Standard: Rate{1000, 50}, Premium: Rate{10_000, 200}, Strangers: Rate{600, 60}},
+		},
+		Uplink: Uplink{Listen: "127.0.0.1:8421", Names: []string{"localhost", "127.0.0.1", "::1"}, RenewWithin: 365 * 24 * time.Hour},
 		Training: Training{
 			Enabled: true, At: "02:30", FirstAfter: 14 * 24 * time.Hour, CheckEvery: 30 * time.Second,
 			History: 2 * 365 * 24 * time.Hour, Timeout: time.Hour,
@@ -144,6 +165,7 @@ func (c *Config) Check(report func(key, format string, args ...any)) {
 	checkListen(report, "uplink.listen", c.Uplink.Listen)
 	between(report, "http.timeout", c.HTTP.Timeout, 100*time.Millisecond, 10*time.Minute)
 	between(report, "http.max_body", c.HTTP.MaxBody, 1<<10, 1<<30)
+	c.HTTP.check(report)
 	if len(c.Uplink.Names) == 0 {
 		report("uplink.names", "is empty: want the names and addresses under which agents reach this hub")
 	}

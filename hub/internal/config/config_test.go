@@ -46,6 +46,10 @@ func TestEveryWrongValueIsNamed(t *testing.T) {
 		{"level", "log.level", "loud", "debug"},
 		{"format", "log.format", "xml", "json"},
 		{"organisation", "organisation", "a b", "letters"},
+		{"origin for everybody", "http.origins", "*", "https://energy.example.com"},
+		{"origin with a path", "http.origins", "https://a.example.com/app", "no origin"},
+		{"proxy", "http.proxies", "10.0.0.1", "10.0.0.0/8"},
+		{"rate", "http.limits.free.burst", "0", "1 to"},
 		{"misspelt", "htp.listen", "x", "http.listen"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
