@@ -241,7 +241,7 @@ func (a *agent) startUplink() error {
 		a.log.Error("going on as an agent that was never connected", "error", err)
 	}
 	a.uplink = uplink.New(uplink.Options{
-		Identity: a.identity, Store: uplinkStore{a.store, a.config, lineage}, Lineage: lineage, Outbox: outbox{a.store, a.cache}, Books: uplinkBooks{a}, Log: a.component("uplink"),
+		Identity: a.identity, Store: uplinkStore{a.store, a.config, lineage}, Lineage: lineage, Outbox: outbox{a.store, a.cache, a.watch}, Books: uplinkBooks{a}, Log: a.component("uplink"),
 		Now: a.now, Hub: a.hubAddress(), Version: a.version,
 		ConfigRevision: a.revision.Load,
 		OnConfig:       a.reconfigure, OnModels: a.cache.Announce,

@@ -8,6 +8,7 @@ import (
 	"fluxora.dev/agent/internal/identity"
 	"fluxora.dev/agent/internal/store"
 	"fluxora.dev/agent/internal/uplink"
+	"fluxora.dev/agent/internal/watch"
 	"fluxora.dev/proto/wire"
 )
 
@@ -74,14 +75,16 @@ func (s uplinkStore) SetReceived(r wire.Received) error {
 type outbox struct {
 	store  *store.Store
 	models *artifact.Cache
+	watch  *watch.Watch
 }
 
 var _ uplink.Outbox = outbox{}
 
-// Most forecasts and quarantined messages in one report; a quarantined message has up to 4 KiB.
+// Most forecasts, quarantined messages and days of live errors in one report; a quarantined message has up to 4 KiB.
 const (
 	reportForecasts   = 50
 	reportQuarantined = 100
+	reportDays        = 200
 )
 
 // NextReport implements uplink.Outbox.
@@ -94,6 +97,9 @@ func (o outbox) NextReport() (wire.Report, error) {
 	for _, q := range quarantined {
 		r.Quarantined = append(r.Quarantined, wire.Quarantined(q))
 	}
+	for _, d := range o.watch.Untold(reportDays) {
+		r.Live = append(r.Live, wire.LiveDay(d))
+	}
 	return r, nil
 }
 
@@ -105,6 +111,11 @@ func (o outbox) ReportAcked(r wire.Report) error {
 		o.store.AckQuarantine(last.ID)
 	}
 	o.models.Reported(r.Models)
+	told := make([]watch.Day, len(r.Live))
+	for i, d := range r.Live {
+		told[i] = watch.Day(d)
+	}
+	o.watch.Told(told)
 	return nil
 }
 

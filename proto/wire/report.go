@@ -40,10 +40,13 @@ type Report struct {
 	Forecasts   []forecast.Forecast
 	Quarantined []Quarantined
 	Models      []ModelState
+	Live        []LiveDay
 }
 
 // Empty reports whether r says nothing.
-func (r Report) Empty() bool { return len(r.Forecasts)+len(r.Quarantined)+len(r.Models) == 0 }
+func (r Report) Empty() bool {
+	return len(r.Forecasts)+len(r.Quarantined)+len(r.Models)+len(r.Live) == 0
+}
 
 // EncodeReport returns the message for r. Texts and payloads over the bounds are cut.
 func EncodeReport(r Report) *uplinkv1.Report {
@@ -59,6 +62,9 @@ func EncodeReport(r Report) *uplinkv1.Report {
 	}
 	for _, s := range r.Models {
 		m.Models = append(m.Models, &uplinkv1.ModelState{Id: s.ID, State: s.State, Detail: cut(s.Detail, MaxText)})
+	}
+	for _, l := range r.Live {
+		m.Live = append(m.Live, encodeLiveDay(l))
 	}
 	return m
 }
@@ -105,6 +111,13 @@ func DecodeReport(m *uplinkv1.Report) (Report, error) {
 		}
 		r.Models = append(r.Models, s)
 	}
+	for _, p := range m.GetLive() {
+		l, err := decodeLiveDay(p)
+		if err != nil {
+			return Report{}, err
+		}
+		r.Live = append(r.Live, l)
+	}
 	return r, nil
 }
 
@@ -119,6 +132,9 @@ func SplitReport(m *uplinkv1.Report) []*uplinkv1.Report {
 	}
 	for _, s := range m.GetModels() {
 		out = append(out, &uplinkv1.Report{Id: m.GetId(), Models: []*uplinkv1.ModelState{s}})
+	}
+	for _, l := range m.GetLive() {
+		out = append(out, &uplinkv1.Report{Id: m.GetId(), Live: []*uplinkv1.LiveDay{l}})
 	}
 	return out
 }

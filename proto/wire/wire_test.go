@@ -19,6 +19,7 @@ import (
 	"fluxora.dev/shared/forecast"
 	"fluxora.dev/shared/holiday"
 	"fluxora.dev/shared/meter"
+	"fluxora.dev/shared/watch"
 )
 
 // pass sends m through its encoding.
@@ -131,6 +132,45 @@ func TestDeclarationRoundTrip(t *testing.T) {
 	})
 }
 
+// scores draws the score of a day.
+var scores = rapid.Custom(func(t *rapid.T) forecast.Score {
+	wh, count := rapid.Float64Range(0, 1e12), rapid.IntRange(1, 1440).Draw(t, "count")
+	return forecast.Score{
+		Count: count, Actual: wh.Draw(t, "actual"), AbsErr: wh.Draw(t, "absolute"), SquErr: wh.Draw(t, "squared"), Err: -wh.Draw(t, "signed"),
+		Pinball: wh.Draw(t, "pinball"), Covered: rapid.IntRange(0, count).Draw(t, "covered"), Breadth: wh.Draw(t, "breadth"),
+	}
+})
+
+func TestLiveErrorsThatCannotBe(t *testing.T) {
+	good := wire.LiveDay{
+		Point: "p", Register: meter.EnergyImport, Model: "m",
+		Day: watch.Day{Start: 86_400_000, Model: forecast.Score{Count: 24, AbsErr: 1}, Baseline: forecast.Score{Count: 24}},
+	}
+	for name, spoil := range map[string]func(*wire.LiveDay){
+		"no point":             func(l *wire.LiveDay) { l.Point = "" },
+		"a model with a slash": func(l *wire.LiveDay) { l.Model = "a/b" },
+		"an unknown register":  func(l *wire.LiveDay) { l.Register = "sunshine" },
+		"the year 2300":        func(l *wire.LiveDay) { l.Start = 10_413_792_000_000 },
+		"before 1970":          func(l *wire.LiveDay) { l.Start = -86_400_000 },
+		"nothing compared":     func(l *wire.LiveDay) { l.Baseline.Count = 0 },
+		"a day of seconds":     func(l *wire.LiveDay) { l.Day.Model.Count = 86_400 },
+		"more covered":         func(l *wire.LiveDay) { l.Day.Model.Covered = 25 },
+		"NaN":                  func(l *wire.LiveDay) { l.Day.Model.AbsErr = math.NaN() },
+		"infinite":             func(l *wire.LiveDay) { l.Baseline.Err = math.Inf(-1) },
+		"negative":             func(l *wire.LiveDay) { l.Baseline.SquErr = -1 },
+		"beyond all meters":    func(l *wire.LiveDay) { l.Day.Model.Actual = 1e19 },
+	} {
+		l := good
+		spoil(&l)
+		if _, err := wire.DecodeReport(wire.EncodeReport(wire.Report{Live: []wire.LiveDay{l}})); !errors.Is(err, wire.ErrInvalid) {
+			t.Errorf("%s: %v, want ErrInvalid", name, err)
+		}
+	}
+	if r, err := wire.DecodeReport(wire.EncodeReport(wire.Report{Live: []wire.LiveDay{good}})); err != nil || r.Empty() || r.Live[0] != good {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
 func TestReportRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		f := forecast.Forecast{
@@ -149,6 +189,10 @@ func TestReportRoundTrip(t *testing.T) {
 				Payload: rapid.SliceOfN(rapid.Byte(), 1, 100).Draw(t, "payload"), Received: instants.Draw(t, "received"), Point: texts.Draw(t, "of point"),
 			}},
 			Models: []wire.ModelState{{ID: names.Draw(t, "model id"), State: wire.ModelRefused, Detail: texts.Draw(t, "why")}},
+			Live: []wire.LiveDay{{
+				Point: names.Draw(t, "live point"), Register: meter.EnergyImport, Model: names.Draw(t, "live model"),
+				Day: watch.Day{Start: meter.Millis(rapid.Int64Range(0, 80_000).Draw(t, "day") * 86_400_000), Model: scores.Draw(t, "score"), Baseline: scores.Draw(t, "baseline")},
+			}},
 		}
 		got, err := wire.DecodeReport(pass(t, wire.EncodeReport(r)))
 		same(t, r, got, err)
@@ -156,13 +200,14 @@ func TestReportRoundTrip(t *testing.T) {
 		var joined wire.Report
 		for _, m := range wire.SplitReport(wire.EncodeReport(r)) {
 			one, err := wire.DecodeReport(pass(t, m))
-			if err != nil || len(one.Forecasts)+len(one.Quarantined)+len(one.Models) != 1 {
+			if err != nil || len(one.Forecasts)+len(one.Quarantined)+len(one.Models)+len(one.Live) != 1 {
 				t.Fatalf("part %+v, %v: want one entry", one, err)
 			}
 			joined.ID = one.ID
 			joined.Forecasts = append(joined.Forecasts, one.Forecasts...)
 			joined.Quarantined = append(joined.Quarantined, one.Quarantined...)
 			joined.Models = append(joined.Models, one.Models...)
+			joined.Live = append(joined.Live, one.Live...)
 		}
 		same(t, r, joined, nil)
 
@@ -286,7 +331,7 @@ func FuzzDecode(f *testing.F) {
 	seed(&uplinkv1.SyncRequest{Message: &uplinkv1.SyncRequest_Batch{Batch: wire.EncodeBatch(wire.Batch{First: 1, Count: 3, Blocks: []wire.Block{{Series: 1, Chunk: c}}})}})
 	seed(&uplinkv1.SyncRequest{Message: &uplinkv1.SyncRequest_Report{Report: &uplinkv1.Report{Forecasts: []*meterv1.Forecast{{
 		Point: "p", Register: "energy-import", ResolutionMs: 3600000, Levels: []float64{0.5}, Values: []float64{1}, Rung: "active",
-	}}}}})
+	}}, Live: []*uplinkv1.LiveDay{{Point: "p", Register: "energy-import", Model: "m", Day: 20_000, Score: &uplinkv1.Score{Count: 1}, Baseline: &uplinkv1.Score{Count: 1}}}}}})
 	seed(&uplinkv1.SyncResponse{Message: &uplinkv1.SyncResponse_Welcome{Welcome: wire.EncodeWelcome(wire.Welcome{Received: wire.Received{Cursor: 3, Beyond: []wire.Range{{First: 5, End: 9}}}})}})
 	seed(&uplinkv1.SyncRequest{Message: &uplinkv1.SyncRequest_Ledger{Ledger: wire.EncodeLedger(wire.Ledger{ID: 1, Since: 1, Entries: []wire.LedgerEntry{
 		{Point: "p", Register: "energy-import", Day: 20_000, Received: 3, Delivered: 2, Pending: 1},

@@ -5,7 +5,7 @@
 // say: the hub examines what reaches it with the same code, and comes to the same numbers.
 //
 // Days are forecast again from the history, so nothing is kept and a restart loses nothing; what a day is examined for is
-// told once, and once more after a restart.
+// told once, and once more after a restart. So it is with the errors of days that the hub is told of (told.go).
 package watch
 
 import (
@@ -55,6 +55,7 @@ type Watch struct {
 	mu       sync.Mutex
 	done     map[key]meter.Millis // the day up to which each was examined
 	points   map[key]Point
+	tallies  map[key]tallies
 	findings uint64
 }
 
@@ -65,24 +66,24 @@ type key struct {
 
 // New returns a watch that has examined nothing. models may be nil.
 func New(h predict.Histories, m predict.Models, log *slog.Logger) *Watch {
-	return &Watch{histories: h, models: m, log: log, done: map[key]meter.Millis{}, points: map[key]Point{}}
+	return &Watch{histories: h, models: m, log: log, done: map[key]meter.Millis{}, points: map[key]Point{}, tallies: map[key]tallies{}}
 }
 
-// Run examines the targets that have a new day whenever every has passed, until ctx ends.
+// Run examines the targets that have a new day, at once and whenever every has passed, until ctx ends.
 func (w *Watch) Run(ctx context.Context, every time.Duration, targets func() []Target) error {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-tick.C:
-		}
 		for _, t := range targets() {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
 			w.Examine(t)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
 		}
 	}
 }
@@ -103,16 +104,17 @@ func (w *Watch) Examine(t Target) []anomaly.Finding {
 	}
 	p := Point{Point: t.Point, Register: t.Register}
 	var found []anomaly.Finding
+	var seen tallies
 	func() {
 		defer func() { // a model comes from elsewhere, and no model may take the agent down
 			if r := recover(); r != nil {
 				w.log.Error("point not examined", "point", t.Point, "panic", r)
 			}
 		}()
-		p.Live, found = w.look(t, h)
+		p.Live, seen, found = w.look(t, h)
 	}()
 	w.mu.Lock()
-	w.done[k], w.points[k] = day, p
+	w.done[k], w.points[k], w.tallies[k] = day, p, seen.after(w.tallies[k])
 	w.findings += uint64(len(found))
 	w.mu.Unlock()
 	for _, f := range found {
@@ -147,18 +149,21 @@ func (w *Watch) Findings() uint64 {
 }
 
 // look forecasts the last days of a target again and judges the last one.
-func (w *Watch) look(t Target, h feature.History) (watch.Live, []anomaly.Finding) {
+func (w *Watch) look(t Target, h feature.History) (watch.Live, tallies, []anomaly.Finding) {
 	var active *model.Artifact
+	var seen tallies
 	if w.models != nil {
 		active, _ = w.models.Models(t.Resolution)
 	}
+	if active != nil {
+		seen.model = active.ID
+	}
 	replayed := watch.Replay(h, t.Point, t.Register, t.Closed, liveDays, active)
 	forecasts := make([]forecast.Forecast, len(replayed))
-	var days []watch.Day
 	for i, r := range replayed {
 		forecasts[i] = r.Forecast
 		if r.Live {
-			days = append(days, r.Day)
+			seen.days = append(seen.days, r.Day)
 		}
 	}
 	var found []anomaly.Finding
@@ -169,5 +174,5 @@ func (w *Watch) look(t Target, h feature.History) (watch.Live, []anomaly.Finding
 	if f, ok := anomaly.JudgeLast(forecasts, h); ok && f.End > late {
 		found = append(found, f)
 	}
-	return watch.LiveOf(days, t.Closed), found
+	return watch.LiveOf(seen.days, t.Closed), seen, found
 }

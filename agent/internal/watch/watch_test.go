@@ -112,9 +112,59 @@ func TestNothingTakesTheAgentDown(t *testing.T) {
 				t.Errorf("%s: %+v", name, p)
 			}
 		}
+		if got := w.Untold(9); got != nil {
+			t.Errorf("%s: to be told %+v", name, got)
+		}
 	}
 	var none *watch.Watch
 	if none.Points() != nil || none.Findings() != 0 {
 		t.Error("no watch has found something")
+	}
+}
+
+func TestTheHubIsToldOfEachDayOnce(t *testing.T) {
+	h := office()
+	end := h.End()
+	past := &histories{h: h}
+	w := watch.New(past, models{weekly(t, 0, end.Add(-20*day))}, slog.New(slog.DiscardHandler))
+	examine := func(closed meter.Millis) {
+		w.Examine(watch.Target{Point: "main", Register: meter.EnergyImport, Resolution: time.Hour, Closed: closed})
+	}
+	if got := w.Untold(100); got != nil {
+		t.Errorf("before anything was examined: %+v", got)
+	}
+	examine(end.Add(-2 * day))
+	first := w.Untold(5)
+	if len(first) != 5 || first[0].Point != "main" || first[0].Day.Model.Count != 24 || first[0].Day.Baseline.Count != 24 || first[0].Start != end.Add(-20*day) {
+		t.Fatalf("%+v", first)
+	}
+	w.Told(first)
+	rest := w.Untold(100)
+	if len(rest) != 13 || rest[0].Start != end.Add(-15*day) {
+		t.Fatalf("%d days are left, from %s: want 13", len(rest), rest[0].Start)
+	}
+	w.Told(rest)
+	if got := w.Untold(100); got != nil {
+		t.Errorf("a second time: %+v", got)
+	}
+	past.h.Energy[len(past.h.Energy)-10*24] += 500 // a late correction, ten days back
+	examine(end.Add(-day))
+	got := w.Untold(100)
+	if len(got) < 2 || len(got) > 12 || got[len(got)-1].Start != end.Add(-2*day) {
+		t.Fatalf("after a correction and a new day: %+v", got)
+	}
+	if got[0].Start != end.Add(-10*day) {
+		t.Errorf("the first day told again is %s, want the corrected one", got[0].Start)
+	}
+	old := got[0]
+	old.Day.Model.AbsErr++
+	w.Told([]watch.Day{old}) // as it is no longer
+	if again := w.Untold(100); len(again) != len(got) {
+		t.Errorf("%d days are left, want %d: an ack of old figures is none of the new", len(again), len(got))
+	}
+	var none *watch.Watch
+	none.Told(got)
+	if none.Untold(1) != nil {
+		t.Error("no watch has something to tell")
 	}
 }

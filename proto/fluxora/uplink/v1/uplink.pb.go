@@ -1212,14 +1212,14 @@ func (x *Refusal) GetReason() string {
 	return ""
 }
 
-// Report carries forecasts and quarantined messages, which are not sequenced but stored by key: sending one twice
-// changes nothing.
+// Report carries what is not sequenced but stored by key: sending one twice changes nothing.
 type Report struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"` // chosen by the agent, echoed in ReportAck
 	Forecasts     []*v1.Forecast         `protobuf:"bytes,2,rep,name=forecasts,proto3" json:"forecasts,omitempty"`
 	Quarantined   []*v1.Quarantined      `protobuf:"bytes,3,rep,name=quarantined,proto3" json:"quarantined,omitempty"`
 	Models        []*ModelState          `protobuf:"bytes,4,rep,name=models,proto3" json:"models,omitempty"` // what became of announced models
+	Live          []*LiveDay             `protobuf:"bytes,5,rep,name=live,proto3" json:"live,omitempty"`     // how models did; a later one of the same point, register, model and day replaces an earlier one
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1282,6 +1282,199 @@ func (x *Report) GetModels() []*ModelState {
 	return nil
 }
 
+func (x *Report) GetLive() []*LiveDay {
+	if x != nil {
+		return x.Live
+	}
+	return nil
+}
+
+// LiveDay is how a model and the baseline did on the targets of one day, over the very same intervals, as the agent measured it.
+type LiveDay struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Point         string                 `protobuf:"bytes,1,opt,name=point,proto3" json:"point,omitempty"`
+	Register      string                 `protobuf:"bytes,2,opt,name=register,proto3" json:"register,omitempty"`
+	Model         string                 `protobuf:"bytes,3,opt,name=model,proto3" json:"model,omitempty"`
+	Day           int32                  `protobuf:"varint,4,opt,name=day,proto3" json:"day,omitempty"`    // days since 1970-01-01, UTC
+	Score         *Score                 `protobuf:"bytes,5,opt,name=score,proto3" json:"score,omitempty"` // of the model
+	Baseline      *Score                 `protobuf:"bytes,6,opt,name=baseline,proto3" json:"baseline,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LiveDay) Reset() {
+	*x = LiveDay{}
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LiveDay) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LiveDay) ProtoMessage() {}
+
+func (x *LiveDay) ProtoReflect() protoreflect.Message {
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LiveDay.ProtoReflect.Descriptor instead.
+func (*LiveDay) Descriptor() ([]byte, []int) {
+	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *LiveDay) GetPoint() string {
+	if x != nil {
+		return x.Point
+	}
+	return ""
+}
+
+func (x *LiveDay) GetRegister() string {
+	if x != nil {
+		return x.Register
+	}
+	return ""
+}
+
+func (x *LiveDay) GetModel() string {
+	if x != nil {
+		return x.Model
+	}
+	return ""
+}
+
+func (x *LiveDay) GetDay() int32 {
+	if x != nil {
+		return x.Day
+	}
+	return 0
+}
+
+func (x *LiveDay) GetScore() *Score {
+	if x != nil {
+		return x.Score
+	}
+	return nil
+}
+
+func (x *LiveDay) GetBaseline() *Score {
+	if x != nil {
+		return x.Baseline
+	}
+	return nil
+}
+
+// Score is sums over forecasts held against what then happened.
+type Score struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Count         uint32                 `protobuf:"varint,1,opt,name=count,proto3" json:"count,omitempty"`                  // intervals compared
+	Actual        float64                `protobuf:"fixed64,2,opt,name=actual,proto3" json:"actual,omitempty"`               // Wh, as are the others
+	AbsErr        float64                `protobuf:"fixed64,3,opt,name=abs_err,json=absErr,proto3" json:"abs_err,omitempty"` // of the middle level: absolute, squared and signed (forecast minus actual)
+	SquErr        float64                `protobuf:"fixed64,4,opt,name=squ_err,json=squErr,proto3" json:"squ_err,omitempty"`
+	Err           float64                `protobuf:"fixed64,5,opt,name=err,proto3" json:"err,omitempty"`
+	Pinball       float64                `protobuf:"fixed64,6,opt,name=pinball,proto3" json:"pinball,omitempty"` // mean over the levels
+	Covered       uint32                 `protobuf:"varint,7,opt,name=covered,proto3" json:"covered,omitempty"`  // actuals between the outer levels
+	Breadth       float64                `protobuf:"fixed64,8,opt,name=breadth,proto3" json:"breadth,omitempty"` // highest minus lowest level
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Score) Reset() {
+	*x = Score{}
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Score) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Score) ProtoMessage() {}
+
+func (x *Score) ProtoReflect() protoreflect.Message {
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Score.ProtoReflect.Descriptor instead.
+func (*Score) Descriptor() ([]byte, []int) {
+	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *Score) GetCount() uint32 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *Score) GetActual() float64 {
+	if x != nil {
+		return x.Actual
+	}
+	return 0
+}
+
+func (x *Score) GetAbsErr() float64 {
+	if x != nil {
+		return x.AbsErr
+	}
+	return 0
+}
+
+func (x *Score) GetSquErr() float64 {
+	if x != nil {
+		return x.SquErr
+	}
+	return 0
+}
+
+func (x *Score) GetErr() float64 {
+	if x != nil {
+		return x.Err
+	}
+	return 0
+}
+
+func (x *Score) GetPinball() float64 {
+	if x != nil {
+		return x.Pinball
+	}
+	return 0
+}
+
+func (x *Score) GetCovered() uint32 {
+	if x != nil {
+		return x.Covered
+	}
+	return 0
+}
+
+func (x *Score) GetBreadth() float64 {
+	if x != nil {
+		return x.Breadth
+	}
+	return 0
+}
+
 // ModelState tells the hub which model the agent uses, and why another was refused.
 type ModelState struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1294,7 +1487,7 @@ type ModelState struct {
 
 func (x *ModelState) Reset() {
 	*x = ModelState{}
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[16]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1306,7 +1499,7 @@ func (x *ModelState) String() string {
 func (*ModelState) ProtoMessage() {}
 
 func (x *ModelState) ProtoReflect() protoreflect.Message {
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[16]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1319,7 +1512,7 @@ func (x *ModelState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModelState.ProtoReflect.Descriptor instead.
 func (*ModelState) Descriptor() ([]byte, []int) {
-	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{16}
+	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ModelState) GetId() string {
@@ -1355,7 +1548,7 @@ type ReportAck struct {
 
 func (x *ReportAck) Reset() {
 	*x = ReportAck{}
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[17]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1367,7 +1560,7 @@ func (x *ReportAck) String() string {
 func (*ReportAck) ProtoMessage() {}
 
 func (x *ReportAck) ProtoReflect() protoreflect.Message {
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[17]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1380,7 +1573,7 @@ func (x *ReportAck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportAck.ProtoReflect.Descriptor instead.
 func (*ReportAck) Descriptor() ([]byte, []int) {
-	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{17}
+	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ReportAck) GetId() uint64 {
@@ -1417,7 +1610,7 @@ type Ledger struct {
 
 func (x *Ledger) Reset() {
 	*x = Ledger{}
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[18]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1429,7 +1622,7 @@ func (x *Ledger) String() string {
 func (*Ledger) ProtoMessage() {}
 
 func (x *Ledger) ProtoReflect() protoreflect.Message {
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[18]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1442,7 +1635,7 @@ func (x *Ledger) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ledger.ProtoReflect.Descriptor instead.
 func (*Ledger) Descriptor() ([]byte, []int) {
-	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{18}
+	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Ledger) GetId() uint64 {
@@ -1485,7 +1678,7 @@ type LedgerEntry struct {
 
 func (x *LedgerEntry) Reset() {
 	*x = LedgerEntry{}
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[19]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1497,7 +1690,7 @@ func (x *LedgerEntry) String() string {
 func (*LedgerEntry) ProtoMessage() {}
 
 func (x *LedgerEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[19]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1510,7 +1703,7 @@ func (x *LedgerEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LedgerEntry.ProtoReflect.Descriptor instead.
 func (*LedgerEntry) Descriptor() ([]byte, []int) {
-	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{19}
+	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *LedgerEntry) GetPoint() string {
@@ -1588,7 +1781,7 @@ type LedgerAck struct {
 
 func (x *LedgerAck) Reset() {
 	*x = LedgerAck{}
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[20]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1600,7 +1793,7 @@ func (x *LedgerAck) String() string {
 func (*LedgerAck) ProtoMessage() {}
 
 func (x *LedgerAck) ProtoReflect() protoreflect.Message {
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[20]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1613,7 +1806,7 @@ func (x *LedgerAck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LedgerAck.ProtoReflect.Descriptor instead.
 func (*LedgerAck) Descriptor() ([]byte, []int) {
-	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{20}
+	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *LedgerAck) GetId() uint64 {
@@ -1651,7 +1844,7 @@ type Resend struct {
 
 func (x *Resend) Reset() {
 	*x = Resend{}
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[21]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1663,7 +1856,7 @@ func (x *Resend) String() string {
 func (*Resend) ProtoMessage() {}
 
 func (x *Resend) ProtoReflect() protoreflect.Message {
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[21]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1676,7 +1869,7 @@ func (x *Resend) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resend.ProtoReflect.Descriptor instead.
 func (*Resend) Descriptor() ([]byte, []int) {
-	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{21}
+	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Resend) GetId() string {
@@ -1730,7 +1923,7 @@ type Resent struct {
 
 func (x *Resent) Reset() {
 	*x = Resent{}
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[22]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1742,7 +1935,7 @@ func (x *Resent) String() string {
 func (*Resent) ProtoMessage() {}
 
 func (x *Resent) ProtoReflect() protoreflect.Message {
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[22]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1755,7 +1948,7 @@ func (x *Resent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resent.ProtoReflect.Descriptor instead.
 func (*Resent) Descriptor() ([]byte, []int) {
-	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{22}
+	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Resent) GetId() string {
@@ -1811,7 +2004,7 @@ type ResentAck struct {
 
 func (x *ResentAck) Reset() {
 	*x = ResentAck{}
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[23]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1823,7 +2016,7 @@ func (x *ResentAck) String() string {
 func (*ResentAck) ProtoMessage() {}
 
 func (x *ResentAck) ProtoReflect() protoreflect.Message {
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[23]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1836,7 +2029,7 @@ func (x *ResentAck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResentAck.ProtoReflect.Descriptor instead.
 func (*ResentAck) Descriptor() ([]byte, []int) {
-	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{23}
+	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ResentAck) GetId() string {
@@ -1866,7 +2059,7 @@ type ComeBack struct {
 
 func (x *ComeBack) Reset() {
 	*x = ComeBack{}
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[24]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1878,7 +2071,7 @@ func (x *ComeBack) String() string {
 func (*ComeBack) ProtoMessage() {}
 
 func (x *ComeBack) ProtoReflect() protoreflect.Message {
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[24]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1891,7 +2084,7 @@ func (x *ComeBack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ComeBack.ProtoReflect.Descriptor instead.
 func (*ComeBack) Descriptor() ([]byte, []int) {
-	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{24}
+	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ComeBack) GetAfterMs() int64 {
@@ -1939,7 +2132,7 @@ type SiteConfig struct {
 
 func (x *SiteConfig) Reset() {
 	*x = SiteConfig{}
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[25]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1951,7 +2144,7 @@ func (x *SiteConfig) String() string {
 func (*SiteConfig) ProtoMessage() {}
 
 func (x *SiteConfig) ProtoReflect() protoreflect.Message {
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[25]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1964,7 +2157,7 @@ func (x *SiteConfig) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SiteConfig.ProtoReflect.Descriptor instead.
 func (*SiteConfig) Descriptor() ([]byte, []int) {
-	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{25}
+	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *SiteConfig) GetRevision() uint64 {
@@ -2033,7 +2226,7 @@ type Models struct {
 
 func (x *Models) Reset() {
 	*x = Models{}
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[26]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2045,7 +2238,7 @@ func (x *Models) String() string {
 func (*Models) ProtoMessage() {}
 
 func (x *Models) ProtoReflect() protoreflect.Message {
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[26]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2058,7 +2251,7 @@ func (x *Models) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Models.ProtoReflect.Descriptor instead.
 func (*Models) Descriptor() ([]byte, []int) {
-	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{26}
+	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Models) GetModels() []*ModelVersion {
@@ -2082,7 +2275,7 @@ type ModelVersion struct {
 
 func (x *ModelVersion) Reset() {
 	*x = ModelVersion{}
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[27]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2094,7 +2287,7 @@ func (x *ModelVersion) String() string {
 func (*ModelVersion) ProtoMessage() {}
 
 func (x *ModelVersion) ProtoReflect() protoreflect.Message {
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[27]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2107,7 +2300,7 @@ func (x *ModelVersion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModelVersion.ProtoReflect.Descriptor instead.
 func (*ModelVersion) Descriptor() ([]byte, []int) {
-	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{27}
+	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ModelVersion) GetId() string {
@@ -2162,7 +2355,7 @@ type ArtifactRequest struct {
 
 func (x *ArtifactRequest) Reset() {
 	*x = ArtifactRequest{}
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[28]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2174,7 +2367,7 @@ func (x *ArtifactRequest) String() string {
 func (*ArtifactRequest) ProtoMessage() {}
 
 func (x *ArtifactRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[28]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2187,7 +2380,7 @@ func (x *ArtifactRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArtifactRequest.ProtoReflect.Descriptor instead.
 func (*ArtifactRequest) Descriptor() ([]byte, []int) {
-	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{28}
+	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ArtifactRequest) GetId() string {
@@ -2213,7 +2406,7 @@ type ArtifactResponse struct {
 
 func (x *ArtifactResponse) Reset() {
 	*x = ArtifactResponse{}
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[29]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2225,7 +2418,7 @@ func (x *ArtifactResponse) String() string {
 func (*ArtifactResponse) ProtoMessage() {}
 
 func (x *ArtifactResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[29]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2238,7 +2431,7 @@ func (x *ArtifactResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArtifactResponse.ProtoReflect.Descriptor instead.
 func (*ArtifactResponse) Descriptor() ([]byte, []int) {
-	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{29}
+	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ArtifactResponse) GetData() []byte {
@@ -2332,12 +2525,29 @@ const file_fluxora_uplink_v1_uplink_proto_rawDesc = "" +
 	"\x06beyond\x18\x03 \x03(\v2\x18.fluxora.uplink.v1.RangeR\x06beyond\"Q\n" +
 	"\aRefusal\x12.\n" +
 	"\x05range\x18\x01 \x01(\v2\x18.fluxora.uplink.v1.RangeR\x05range\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\"\xca\x01\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"\xfa\x01\n" +
 	"\x06Report\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x128\n" +
 	"\tforecasts\x18\x02 \x03(\v2\x1a.fluxora.meter.v1.ForecastR\tforecasts\x12?\n" +
 	"\vquarantined\x18\x03 \x03(\v2\x1d.fluxora.meter.v1.QuarantinedR\vquarantined\x125\n" +
-	"\x06models\x18\x04 \x03(\v2\x1d.fluxora.uplink.v1.ModelStateR\x06models\"J\n" +
+	"\x06models\x18\x04 \x03(\v2\x1d.fluxora.uplink.v1.ModelStateR\x06models\x12.\n" +
+	"\x04live\x18\x05 \x03(\v2\x1a.fluxora.uplink.v1.LiveDayR\x04live\"\xc9\x01\n" +
+	"\aLiveDay\x12\x14\n" +
+	"\x05point\x18\x01 \x01(\tR\x05point\x12\x1a\n" +
+	"\bregister\x18\x02 \x01(\tR\bregister\x12\x14\n" +
+	"\x05model\x18\x03 \x01(\tR\x05model\x12\x10\n" +
+	"\x03day\x18\x04 \x01(\x05R\x03day\x12.\n" +
+	"\x05score\x18\x05 \x01(\v2\x18.fluxora.uplink.v1.ScoreR\x05score\x124\n" +
+	"\bbaseline\x18\x06 \x01(\v2\x18.fluxora.uplink.v1.ScoreR\bbaseline\"\xc7\x01\n" +
+	"\x05Score\x12\x14\n" +
+	"\x05count\x18\x01 \x01(\rR\x05count\x12\x16\n" +
+	"\x06actual\x18\x02 \x01(\x01R\x06actual\x12\x17\n" +
+	"\aabs_err\x18\x03 \x01(\x01R\x06absErr\x12\x17\n" +
+	"\asqu_err\x18\x04 \x01(\x01R\x06squErr\x12\x10\n" +
+	"\x03err\x18\x05 \x01(\x01R\x03err\x12\x18\n" +
+	"\apinball\x18\x06 \x01(\x01R\apinball\x12\x18\n" +
+	"\acovered\x18\a \x01(\rR\acovered\x12\x18\n" +
+	"\abreadth\x18\b \x01(\x01R\abreadth\"J\n" +
 	"\n" +
 	"ModelState\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
@@ -2435,7 +2645,7 @@ func file_fluxora_uplink_v1_uplink_proto_rawDescGZIP() []byte {
 	return file_fluxora_uplink_v1_uplink_proto_rawDescData
 }
 
-var file_fluxora_uplink_v1_uplink_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
+var file_fluxora_uplink_v1_uplink_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
 var file_fluxora_uplink_v1_uplink_proto_goTypes = []any{
 	(*EnrolRequest)(nil),     // 0: fluxora.uplink.v1.EnrolRequest
 	(*EnrolResponse)(nil),    // 1: fluxora.uplink.v1.EnrolResponse
@@ -2453,73 +2663,78 @@ var file_fluxora_uplink_v1_uplink_proto_goTypes = []any{
 	(*Overlap)(nil),          // 13: fluxora.uplink.v1.Overlap
 	(*Refusal)(nil),          // 14: fluxora.uplink.v1.Refusal
 	(*Report)(nil),           // 15: fluxora.uplink.v1.Report
-	(*ModelState)(nil),       // 16: fluxora.uplink.v1.ModelState
-	(*ReportAck)(nil),        // 17: fluxora.uplink.v1.ReportAck
-	(*Ledger)(nil),           // 18: fluxora.uplink.v1.Ledger
-	(*LedgerEntry)(nil),      // 19: fluxora.uplink.v1.LedgerEntry
-	(*LedgerAck)(nil),        // 20: fluxora.uplink.v1.LedgerAck
-	(*Resend)(nil),           // 21: fluxora.uplink.v1.Resend
-	(*Resent)(nil),           // 22: fluxora.uplink.v1.Resent
-	(*ResentAck)(nil),        // 23: fluxora.uplink.v1.ResentAck
-	(*ComeBack)(nil),         // 24: fluxora.uplink.v1.ComeBack
-	(*SiteConfig)(nil),       // 25: fluxora.uplink.v1.SiteConfig
-	(*Models)(nil),           // 26: fluxora.uplink.v1.Models
-	(*ModelVersion)(nil),     // 27: fluxora.uplink.v1.ModelVersion
-	(*ArtifactRequest)(nil),  // 28: fluxora.uplink.v1.ArtifactRequest
-	(*ArtifactResponse)(nil), // 29: fluxora.uplink.v1.ArtifactResponse
-	nil,                      // 30: fluxora.uplink.v1.SiteConfig.FactsEntry
-	(*v1.Series)(nil),        // 31: fluxora.meter.v1.Series
-	(*v1.Block)(nil),         // 32: fluxora.meter.v1.Block
-	(*v1.Forecast)(nil),      // 33: fluxora.meter.v1.Forecast
-	(*v1.Quarantined)(nil),   // 34: fluxora.meter.v1.Quarantined
+	(*LiveDay)(nil),          // 16: fluxora.uplink.v1.LiveDay
+	(*Score)(nil),            // 17: fluxora.uplink.v1.Score
+	(*ModelState)(nil),       // 18: fluxora.uplink.v1.ModelState
+	(*ReportAck)(nil),        // 19: fluxora.uplink.v1.ReportAck
+	(*Ledger)(nil),           // 20: fluxora.uplink.v1.Ledger
+	(*LedgerEntry)(nil),      // 21: fluxora.uplink.v1.LedgerEntry
+	(*LedgerAck)(nil),        // 22: fluxora.uplink.v1.LedgerAck
+	(*Resend)(nil),           // 23: fluxora.uplink.v1.Resend
+	(*Resent)(nil),           // 24: fluxora.uplink.v1.Resent
+	(*ResentAck)(nil),        // 25: fluxora.uplink.v1.ResentAck
+	(*ComeBack)(nil),         // 26: fluxora.uplink.v1.ComeBack
+	(*SiteConfig)(nil),       // 27: fluxora.uplink.v1.SiteConfig
+	(*Models)(nil),           // 28: fluxora.uplink.v1.Models
+	(*ModelVersion)(nil),     // 29: fluxora.uplink.v1.ModelVersion
+	(*ArtifactRequest)(nil),  // 30: fluxora.uplink.v1.ArtifactRequest
+	(*ArtifactResponse)(nil), // 31: fluxora.uplink.v1.ArtifactResponse
+	nil,                      // 32: fluxora.uplink.v1.SiteConfig.FactsEntry
+	(*v1.Series)(nil),        // 33: fluxora.meter.v1.Series
+	(*v1.Block)(nil),         // 34: fluxora.meter.v1.Block
+	(*v1.Forecast)(nil),      // 35: fluxora.meter.v1.Forecast
+	(*v1.Quarantined)(nil),   // 36: fluxora.meter.v1.Quarantined
 }
 var file_fluxora_uplink_v1_uplink_proto_depIdxs = []int32{
-	25, // 0: fluxora.uplink.v1.EnrolResponse.config:type_name -> fluxora.uplink.v1.SiteConfig
+	27, // 0: fluxora.uplink.v1.EnrolResponse.config:type_name -> fluxora.uplink.v1.SiteConfig
 	7,  // 1: fluxora.uplink.v1.SyncRequest.hello:type_name -> fluxora.uplink.v1.Hello
 	10, // 2: fluxora.uplink.v1.SyncRequest.declaration:type_name -> fluxora.uplink.v1.Declaration
 	11, // 3: fluxora.uplink.v1.SyncRequest.batch:type_name -> fluxora.uplink.v1.Batch
 	15, // 4: fluxora.uplink.v1.SyncRequest.report:type_name -> fluxora.uplink.v1.Report
-	18, // 5: fluxora.uplink.v1.SyncRequest.ledger:type_name -> fluxora.uplink.v1.Ledger
-	22, // 6: fluxora.uplink.v1.SyncRequest.resent:type_name -> fluxora.uplink.v1.Resent
+	20, // 5: fluxora.uplink.v1.SyncRequest.ledger:type_name -> fluxora.uplink.v1.Ledger
+	24, // 6: fluxora.uplink.v1.SyncRequest.resent:type_name -> fluxora.uplink.v1.Resent
 	9,  // 7: fluxora.uplink.v1.SyncResponse.welcome:type_name -> fluxora.uplink.v1.Welcome
 	12, // 8: fluxora.uplink.v1.SyncResponse.ack:type_name -> fluxora.uplink.v1.Ack
 	13, // 9: fluxora.uplink.v1.SyncResponse.overlap:type_name -> fluxora.uplink.v1.Overlap
-	17, // 10: fluxora.uplink.v1.SyncResponse.report_ack:type_name -> fluxora.uplink.v1.ReportAck
-	24, // 11: fluxora.uplink.v1.SyncResponse.come_back:type_name -> fluxora.uplink.v1.ComeBack
-	25, // 12: fluxora.uplink.v1.SyncResponse.config:type_name -> fluxora.uplink.v1.SiteConfig
-	26, // 13: fluxora.uplink.v1.SyncResponse.models:type_name -> fluxora.uplink.v1.Models
+	19, // 10: fluxora.uplink.v1.SyncResponse.report_ack:type_name -> fluxora.uplink.v1.ReportAck
+	26, // 11: fluxora.uplink.v1.SyncResponse.come_back:type_name -> fluxora.uplink.v1.ComeBack
+	27, // 12: fluxora.uplink.v1.SyncResponse.config:type_name -> fluxora.uplink.v1.SiteConfig
+	28, // 13: fluxora.uplink.v1.SyncResponse.models:type_name -> fluxora.uplink.v1.Models
 	14, // 14: fluxora.uplink.v1.SyncResponse.refusal:type_name -> fluxora.uplink.v1.Refusal
-	20, // 15: fluxora.uplink.v1.SyncResponse.ledger_ack:type_name -> fluxora.uplink.v1.LedgerAck
-	21, // 16: fluxora.uplink.v1.SyncResponse.resend:type_name -> fluxora.uplink.v1.Resend
-	23, // 17: fluxora.uplink.v1.SyncResponse.resent_ack:type_name -> fluxora.uplink.v1.ResentAck
+	22, // 15: fluxora.uplink.v1.SyncResponse.ledger_ack:type_name -> fluxora.uplink.v1.LedgerAck
+	23, // 16: fluxora.uplink.v1.SyncResponse.resend:type_name -> fluxora.uplink.v1.Resend
+	25, // 17: fluxora.uplink.v1.SyncResponse.resent_ack:type_name -> fluxora.uplink.v1.ResentAck
 	8,  // 18: fluxora.uplink.v1.Hello.lineage:type_name -> fluxora.uplink.v1.Lineage
 	6,  // 19: fluxora.uplink.v1.Welcome.beyond:type_name -> fluxora.uplink.v1.Range
-	31, // 20: fluxora.uplink.v1.Declaration.series:type_name -> fluxora.meter.v1.Series
-	32, // 21: fluxora.uplink.v1.Batch.blocks:type_name -> fluxora.meter.v1.Block
+	33, // 20: fluxora.uplink.v1.Declaration.series:type_name -> fluxora.meter.v1.Series
+	34, // 21: fluxora.uplink.v1.Batch.blocks:type_name -> fluxora.meter.v1.Block
 	6,  // 22: fluxora.uplink.v1.Ack.range:type_name -> fluxora.uplink.v1.Range
 	6,  // 23: fluxora.uplink.v1.Overlap.range:type_name -> fluxora.uplink.v1.Range
 	6,  // 24: fluxora.uplink.v1.Overlap.beyond:type_name -> fluxora.uplink.v1.Range
 	6,  // 25: fluxora.uplink.v1.Refusal.range:type_name -> fluxora.uplink.v1.Range
-	33, // 26: fluxora.uplink.v1.Report.forecasts:type_name -> fluxora.meter.v1.Forecast
-	34, // 27: fluxora.uplink.v1.Report.quarantined:type_name -> fluxora.meter.v1.Quarantined
-	16, // 28: fluxora.uplink.v1.Report.models:type_name -> fluxora.uplink.v1.ModelState
-	19, // 29: fluxora.uplink.v1.Ledger.entries:type_name -> fluxora.uplink.v1.LedgerEntry
-	32, // 30: fluxora.uplink.v1.Resent.blocks:type_name -> fluxora.meter.v1.Block
-	30, // 31: fluxora.uplink.v1.SiteConfig.facts:type_name -> fluxora.uplink.v1.SiteConfig.FactsEntry
-	27, // 32: fluxora.uplink.v1.Models.models:type_name -> fluxora.uplink.v1.ModelVersion
-	0,  // 33: fluxora.uplink.v1.EnrolmentService.Enrol:input_type -> fluxora.uplink.v1.EnrolRequest
-	2,  // 34: fluxora.uplink.v1.EnrolmentService.Renew:input_type -> fluxora.uplink.v1.RenewRequest
-	4,  // 35: fluxora.uplink.v1.UplinkService.Sync:input_type -> fluxora.uplink.v1.SyncRequest
-	28, // 36: fluxora.uplink.v1.UplinkService.Artifact:input_type -> fluxora.uplink.v1.ArtifactRequest
-	1,  // 37: fluxora.uplink.v1.EnrolmentService.Enrol:output_type -> fluxora.uplink.v1.EnrolResponse
-	3,  // 38: fluxora.uplink.v1.EnrolmentService.Renew:output_type -> fluxora.uplink.v1.RenewResponse
-	5,  // 39: fluxora.uplink.v1.UplinkService.Sync:output_type -> fluxora.uplink.v1.SyncResponse
-	29, // 40: fluxora.uplink.v1.UplinkService.Artifact:output_type -> fluxora.uplink.v1.ArtifactResponse
-	37, // [37:41] is the sub-list for method output_type
-	33, // [33:37] is the sub-list for method input_type
-	33, // [33:33] is the sub-list for extension type_name
-	33, // [33:33] is the sub-list for extension extendee
-	0,  // [0:33] is the sub-list for field type_name
+	35, // 26: fluxora.uplink.v1.Report.forecasts:type_name -> fluxora.meter.v1.Forecast
+	36, // 27: fluxora.uplink.v1.Report.quarantined:type_name -> fluxora.meter.v1.Quarantined
+	18, // 28: fluxora.uplink.v1.Report.models:type_name -> fluxora.uplink.v1.ModelState
+	16, // 29: fluxora.uplink.v1.Report.live:type_name -> fluxora.uplink.v1.LiveDay
+	17, // 30: fluxora.uplink.v1.LiveDay.score:type_name -> fluxora.uplink.v1.Score
+	17, // 31: fluxora.uplink.v1.LiveDay.baseline:type_name -> fluxora.uplink.v1.Score
+	21, // 32: fluxora.uplink.v1.Ledger.entries:type_name -> fluxora.uplink.v1.LedgerEntry
+	34, // 33: fluxora.uplink.v1.Resent.blocks:type_name -> fluxora.meter.v1.Block
+	32, // 34: fluxora.uplink.v1.SiteConfig.facts:type_name -> fluxora.uplink.v1.SiteConfig.FactsEntry
+	29, // 35: fluxora.uplink.v1.Models.models:type_name -> fluxora.uplink.v1.ModelVersion
+	0,  // 36: fluxora.uplink.v1.EnrolmentService.Enrol:input_type -> fluxora.uplink.v1.EnrolRequest
+	2,  // 37: fluxora.uplink.v1.EnrolmentService.Renew:input_type -> fluxora.uplink.v1.RenewRequest
+	4,  // 38: fluxora.uplink.v1.UplinkService.Sync:input_type -> fluxora.uplink.v1.SyncRequest
+	30, // 39: fluxora.uplink.v1.UplinkService.Artifact:input_type -> fluxora.uplink.v1.ArtifactRequest
+	1,  // 40: fluxora.uplink.v1.EnrolmentService.Enrol:output_type -> fluxora.uplink.v1.EnrolResponse
+	3,  // 41: fluxora.uplink.v1.EnrolmentService.Renew:output_type -> fluxora.uplink.v1.RenewResponse
+	5,  // 42: fluxora.uplink.v1.UplinkService.Sync:output_type -> fluxora.uplink.v1.SyncResponse
+	31, // 43: fluxora.uplink.v1.UplinkService.Artifact:output_type -> fluxora.uplink.v1.ArtifactResponse
+	40, // [40:44] is the sub-list for method output_type
+	36, // [36:40] is the sub-list for method input_type
+	36, // [36:36] is the sub-list for extension type_name
+	36, // [36:36] is the sub-list for extension extendee
+	0,  // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_fluxora_uplink_v1_uplink_proto_init() }
@@ -2554,7 +2769,7 @@ func file_fluxora_uplink_v1_uplink_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fluxora_uplink_v1_uplink_proto_rawDesc), len(file_fluxora_uplink_v1_uplink_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   31,
+			NumMessages:   33,
 			NumExtensions: 0,
 			NumServices:   2,
 		},
