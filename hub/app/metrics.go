@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -68,6 +69,7 @@ type fleetCollector struct {
 	up, readings, duplicates, corrections, underived, deriveLag, deriveFailing      *prometheus.Desc
 	unbalanced, surplus, resends, unscored                                          *prometheus.Desc
 	agents, backlog, silent, doubled, models, mase, npinball, coverage, quarantined *prometheus.Desc
+	liveError, liveBaseline, liveSkill, liveCoverage, drifted                       *prometheus.Desc
 }
 
 // collectWithin bounds what a scrape may wait for the database.
@@ -96,6 +98,11 @@ func (c *fleetCollector) describe() {
 	c.models = desc("models", "Model versions, by state.", "state")
 	c.mase = desc("model_mase", "MASE of the backtest of the active model, by contender.", "resolution", "contender")
 	c.npinball = desc("model_npinball", "Normalised pinball loss of the same.", "resolution", "contender")
+	c.liveError = desc("live_error_wh", "Mean absolute error of the active model an interval over the last weeks, of all points.", "resolution", "by")
+	c.liveBaseline = desc("live_baseline_wh", "The same of the baseline.", "resolution", "by")
+	c.liveSkill = desc("live_skill", "Share by which the model's error is below the baseline's.", "resolution", "by")
+	c.liveCoverage = desc("live_coverage", "Share of intervals within the outer levels in the same.", "resolution", "by")
+	c.drifted = desc("points_drifted", "Points whose errors have drifted, at the last examination.", "resolution")
 	c.coverage = desc("model_coverage", "Share of intervals within the outer levels in the same.", "resolution", "contender")
 }
 
@@ -151,6 +158,24 @@ func (c *fleetCollector) Collect(ch chan<- prometheus.Metric) {
 			send(c.mase, prometheus.GaugeValue, s.MASE, a.Resolution.String(), s.Contender)
 			send(c.npinball, prometheus.GaugeValue, s.NPinball, a.Resolution.String(), s.Contender)
 			send(c.coverage, prometheus.GaugeValue, s.Coverage, a.Resolution.String(), s.Contender)
+		}
+	}
+	figures, err := c.b.store.WatchFigures(ctx, c.b.org)
+	if err != nil {
+		return
+	}
+	for _, f := range figures {
+		send(c.drifted, prometheus.GaugeValue, float64(f.Drifted), f.Resolution.String())
+		for by, text := range map[string]json.RawMessage{"hub": f.Live, "agents": f.Agents} {
+			var l Live
+			if json.Unmarshal(text, &l) != nil {
+				continue
+			}
+			for d, v := range map[*prometheus.Desc]*float64{c.liveError: l.Error, c.liveBaseline: l.Baseline, c.liveSkill: l.Skill, c.liveCoverage: l.Coverage} {
+				if v != nil {
+					send(d, prometheus.GaugeValue, *v, f.Resolution.String(), by)
+				}
+			}
 		}
 	}
 }

@@ -50,8 +50,13 @@ func decodeLiveDay(m *uplinkv1.LiveDay) (LiveDay, error) {
 	if l.Day.Model, err = decodeScore("model", m.GetScore()); err != nil {
 		return LiveDay{}, err
 	}
-	l.Baseline, err = decodeScore("baseline", m.GetBaseline())
-	return l, err
+	if l.Baseline, err = decodeScore("baseline", m.GetBaseline()); err != nil {
+		return LiveDay{}, err
+	}
+	if a, b := l.Day.Model, l.Baseline; a.Count != b.Count || a.Actual != b.Actual {
+		return LiveDay{}, invalid("live error: %d intervals of %g Wh for the model, %d of %g Wh for the baseline: want the same ones", a.Count, a.Actual, b.Count, b.Actual)
+	}
+	return l, nil
 }
 
 func encodeScore(s forecast.Score) *uplinkv1.Score {

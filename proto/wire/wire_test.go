@@ -152,7 +152,8 @@ func TestLiveErrorsThatCannotBe(t *testing.T) {
 		"an unknown register":  func(l *wire.LiveDay) { l.Register = "sunshine" },
 		"the year 2300":        func(l *wire.LiveDay) { l.Start = 10_413_792_000_000 },
 		"before 1970":          func(l *wire.LiveDay) { l.Start = -86_400_000 },
-		"nothing compared":     func(l *wire.LiveDay) { l.Baseline.Count = 0 },
+		"nothing compared":     func(l *wire.LiveDay) { l.Day.Model.Count, l.Baseline.Count = 0, 0 },
+		"other intervals":      func(l *wire.LiveDay) { l.Baseline.Count = 23 },
 		"a day of seconds":     func(l *wire.LiveDay) { l.Day.Model.Count = 86_400 },
 		"more covered":         func(l *wire.LiveDay) { l.Day.Model.Covered = 25 },
 		"NaN":                  func(l *wire.LiveDay) { l.Day.Model.AbsErr = math.NaN() },
@@ -182,6 +183,9 @@ func TestReportRoundTrip(t *testing.T) {
 			low := rapid.Float64Range(0, 1e9).Draw(t, "low")
 			f.Values = append(f.Values, low, low+rapid.Float64Range(0, 1e9).Draw(t, "spread"))
 		}
+		baseline := scores.Draw(t, "baseline")
+		model := baseline
+		model.AbsErr, model.Pinball = model.Pinball, model.AbsErr
 		r := wire.Report{
 			ID: rapid.Uint64().Draw(t, "id"), Forecasts: []forecast.Forecast{f},
 			Quarantined: []wire.Quarantined{{
@@ -191,7 +195,7 @@ func TestReportRoundTrip(t *testing.T) {
 			Models: []wire.ModelState{{ID: names.Draw(t, "model id"), State: wire.ModelRefused, Detail: texts.Draw(t, "why")}},
 			Live: []wire.LiveDay{{
 				Point: names.Draw(t, "live point"), Register: meter.EnergyImport, Model: names.Draw(t, "live model"),
-				Day: watch.Day{Start: meter.Millis(rapid.Int64Range(0, 80_000).Draw(t, "day") * 86_400_000), Model: scores.Draw(t, "score"), Baseline: scores.Draw(t, "baseline")},
+				Day: watch.Day{Start: meter.Millis(rapid.Int64Range(0, 80_000).Draw(t, "day") * 86_400_000), Model: model, Baseline: baseline},
 			}},
 		}
 		got, err := wire.DecodeReport(pass(t, wire.EncodeReport(r)))

@@ -13,6 +13,8 @@ type agentStore struct {
 	s           *store.Store
 	Models      func() []wire.ModelState
 	ModelsAcked func([]wire.ModelState)
+	Live        func() []wire.LiveDay
+	LiveAcked   func([]wire.LiveDay)
 }
 
 func fromStore(s *store.Store) *agentStore { return &agentStore{s: s} }
@@ -78,6 +80,9 @@ func (a *agentStore) NextReport() (wire.Report, error) {
 	if a.Models != nil {
 		r.Models = a.Models()
 	}
+	if a.Live != nil {
+		r.Live = a.Live()
+	}
 	qs, err := a.s.UnsentQuarantine(reportQuarantined)
 	if err != nil {
 		return wire.Report{}, fmt.Errorf("read the quarantine: %w", err)
@@ -95,6 +100,9 @@ func (a *agentStore) ReportAcked(r wire.Report) error {
 	}
 	if a.ModelsAcked != nil && len(r.Models) > 0 {
 		a.ModelsAcked(r.Models)
+	}
+	if a.LiveAcked != nil && len(r.Live) > 0 {
+		a.LiveAcked(r.Live)
 	}
 	return nil
 }

@@ -21,6 +21,7 @@ import (
 	"fluxora.dev/proto/wire"
 	"fluxora.dev/shared/forecast"
 	"fluxora.dev/shared/meter"
+	"fluxora.dev/shared/watch"
 
 	"fluxora.dev/agent/internal/hubtest"
 	"fluxora.dev/agent/internal/identity"
@@ -416,6 +417,68 @@ func TestReportsAndAnnouncements(t *testing.T) {
 	var b []byte
 	if err := c.Artifact(t.Context(), "m1", 2, func(p []byte) error { b = append(b, p...); return nil }); err != nil || string(b) != "model" {
 		t.Errorf("artifact from 2: %q, %v", b, err)
+	}
+}
+
+// TestLiveErrorsOutlastAnOutage: the hub is away, then dies with a report in its hands, then takes it. What was acked is not told
+// again, and what changed is.
+func TestLiveErrorsOutlastAnOutage(t *testing.T) {
+	hub := hubtest.New(t)
+	var reports atomic.Int64
+	hub.OnMessage = func(m *uplinkv1.SyncRequest) error {
+		if len(m.GetReport().GetLive()) > 0 && reports.Add(1) == 1 {
+			return status.Error(codes.Unavailable, "power cut")
+		}
+		return nil
+	}
+	address := hub.Start()
+	id := enrolled(t, hub, address)
+	hub.Stop()
+	s := openStore(t)
+	var mu sync.Mutex
+	days := map[meter.Millis]wire.LiveDay{}
+	put := func(day int, wrong float64) {
+		mu.Lock()
+		defer mu.Unlock()
+		d := wire.LiveDay{Point: "p", Register: meter.EnergyImport, Model: "m1", Day: watch.Day{
+			Start: meter.Millis(day) * 86_400_000, Model: forecast.Score{Count: 24, Actual: 24_000, AbsErr: wrong}, Baseline: forecast.Score{Count: 24, Actual: 24_000, AbsErr: 3000},
+		}}
+		days[d.Start] = d
+	}
+	put(20_000, 1000)
+	put(20_001, 2000)
+	outbox := fromStore(s)
+	outbox.Live = func() (out []wire.LiveDay) {
+		mu.Lock()
+		defer mu.Unlock()
+		for _, d := range days {
+			out = append(out, d)
+		}
+		return out
+	}
+	outbox.LiveAcked = func(ds []wire.LiveDay) {
+		mu.Lock()
+		defer mu.Unlock()
+		for _, d := range ds {
+			if days[d.Start] == d {
+				delete(days, d.Start)
+			}
+		}
+	}
+	c := start(t, uplink.Options{Identity: id, Store: outbox, Outbox: outbox, ReportEvery: 10 * time.Millisecond})
+	eventually(t, "the outage is noticed", func() bool { return c.Status().Failures > 0 })
+	hub.Start()
+	told := func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(days) == 0
+	}
+	eventually(t, "everything is told", told)
+	put(20_001, 2500) // after late readings
+	eventually(t, "the change is told", told)
+	got := hub.Totals().Reports
+	if len(got) != 2 || len(got[0].Live) != 2 || len(got[1].Live) != 1 || got[1].Live[0].Day.Model.AbsErr != 2500 || got[1].Live[0].Baseline.AbsErr != 3000 {
+		t.Errorf("reports %+v", got)
 	}
 }
 

@@ -29,6 +29,7 @@ type cli struct {
 	Import   importCmd   `cmd:"" help:"Take in a table of interval energies (CSV or CSV.gz)."`
 	Tune     tuneCmd     `cmd:"" help:"Search for settings of a model family; goes on with a search that was interrupted."`
 	Work     workCmd     `cmd:"" help:"Work trainings on this machine for the hubs that share the database, until interrupted."`
+	Watch    watchCmd    `cmd:"" help:"Show how models do beside the baseline, here and at agents, and what has drifted."`
 	Run      struct {
 		List    runListCmd    `cmd:"" help:"List trainings, newest first."`
 		Show    runShowCmd    `cmd:"" help:"Show a training: its data, settings, scores and decision."`

@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protowire"
 
 	"fluxora.dev/hub/internal/ingest"
 	uplinkv1 "fluxora.dev/proto/fluxora/uplink/v1"
@@ -324,6 +325,13 @@ func TestWhatCanNeverBeStoredIsRefusedAlone(t *testing.T) {
 	}
 	if rs := h.store.reports; len(rs) != 1 || len(rs[0].Quarantined) != 1 || rs[0].Quarantined[0].ID != 1 {
 		t.Errorf("reports %+v: want the good entry alone", rs)
+	}
+	// What a newer agent reports beside that is passed over, and acked.
+	newer := &uplinkv1.Report{Id: 6}
+	newer.ProtoReflect().SetUnknown(protowire.AppendString(protowire.AppendTag(nil, 1000, protowire.BytesType), "of a later version"))
+	k.send(&uplinkv1.SyncRequest{Message: &uplinkv1.SyncRequest_Report{Report: newer}})
+	if ack := k.recv().GetReportAck(); ack.GetId() != 6 || ack.GetRefused() != 0 {
+		t.Errorf("report of a newer agent: %v", ack)
 	}
 	if n := h.Stats().Unstorable; n != uint64(len(wrong))+2 {
 		t.Errorf("%d unstorable, want %d", n, len(wrong)+2)

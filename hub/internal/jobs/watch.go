@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/riverqueue/river"
 
+	"fluxora.dev/hub/internal/registry"
 	"fluxora.dev/hub/internal/store"
 	"fluxora.dev/hub/internal/watch"
 )
@@ -58,14 +60,32 @@ func (s *Schedule) periodicWatch() *river.PeriodicJob {
 		}, &river.PeriodicJobOpts{ID: "daily-watch"})
 }
 
-// Watch examines the active model of an organisation at a resolution and the points it serves, stores what it found, and asks
-// for a training when that calls for one.
+// Examiner examines points and the models that serve them.
+type Examiner struct {
+	Store    *store.Store
+	Registry *registry.Registry
+	Asker    *Asker // asked for a training when what is found calls for one; nil: none is
+	Log      *slog.Logger
+	Now      func() time.Time
+}
+
+// Watch examines as the daily examination does.
 func (t *Trainer) Watch(ctx context.Context, org uuid.UUID, resolution time.Duration) error {
-	d, _, err := load(ctx, t.o.Store, org, resolution, watchHistory, func(string, float64) {})
+	e := Examiner{Store: t.o.Store, Registry: t.o.Registry, Log: t.o.Log, Now: t.o.Now}
+	if t.o.Schedule != nil {
+		e.Asker = t.o.Schedule.o.Asker
+	}
+	return e.Examine(ctx, org, resolution)
+}
+
+// Examine examines the active model of an organisation at a resolution and the points it serves, stores what it found, and asks
+// for a training when that calls for one.
+func (e Examiner) Examine(ctx context.Context, org uuid.UUID, resolution time.Duration) error {
+	d, _, err := load(ctx, e.Store, org, resolution, watchHistory, func(string, float64) {})
 	if err != nil {
 		return err
 	}
-	active, err := t.o.Registry.Active(ctx, org, resolution)
+	active, err := e.Registry.Active(ctx, org, resolution)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
@@ -73,16 +93,16 @@ func (t *Trainer) Watch(ctx context.Context, org uuid.UUID, resolution time.Dura
 	if err != nil {
 		return fmt.Errorf("examine points: %w", err)
 	}
-	row := store.WatchReport{Resolution: resolution, At: t.o.Now().UTC()}
-	if row.Report, err = json.Marshal(r.Summary()); err != nil {
-		return fmt.Errorf("store examination: %w", err)
-	}
+	row := store.WatchReport{Resolution: resolution, At: e.Now().UTC()}
 	if active != nil {
 		id, err := uuid.Parse(active.ID)
 		if err != nil {
 			return fmt.Errorf("active model: %w", err)
 		}
 		row.Model = &id
+		if err := e.hear(ctx, org, id, &r); err != nil {
+			return err
+		}
 	}
 	var found []store.Finding
 	for _, p := range r.Points {
@@ -98,17 +118,34 @@ func (t *Trainer) Watch(ctx context.Context, org uuid.UUID, resolution time.Dura
 		}
 	}
 	// Without a model the schedule sees to the first one.
-	if why, yes := r.Retrain(); yes && active != nil && t.o.Schedule != nil {
-		run, fresh, err := t.o.Schedule.o.Asker.Train(ctx, org, resolution, CauseDrift)
+	if why, yes := r.Retrain(); yes && active != nil && e.Asker != nil {
+		run, fresh, err := e.Asker.Train(ctx, org, resolution, CauseDrift)
 		if err != nil {
 			return err
 		}
 		row.Reason, row.Run = why, &run
-		t.o.Log.InfoContext(ctx, "training asked for", "run", run, "resolution", resolution, "cause", CauseDrift, "reason", why, "new", fresh)
+		e.Log.InfoContext(ctx, "training asked for", "run", run, "resolution", resolution, "cause", CauseDrift, "reason", why, "new", fresh)
 	}
-	if err := t.o.Store.PutWatch(ctx, org, row, found); err != nil {
+	if row.Report, err = json.Marshal(r.Summary()); err != nil {
+		return fmt.Errorf("store examination: %w", err)
+	}
+	if err := e.Store.PutWatch(ctx, org, row, found); err != nil {
 		return err
 	}
-	t.o.Log.InfoContext(ctx, "points examined", "resolution", resolution, "points", len(r.Points), "findings", len(found))
+	e.Log.InfoContext(ctx, "points examined", "resolution", resolution, "points", len(r.Points), "findings", len(found))
+	return nil
+}
+
+// hear adds to an examination what agents told of the model.
+func (e Examiner) hear(ctx context.Context, org, id uuid.UUID, r *watch.Report) error {
+	days, err := e.Store.LiveDays(ctx, org, id, r.LiveFrom().Time(), r.To.Add(24*time.Hour).Time())
+	if err != nil {
+		return err
+	}
+	told := make([]watch.Told, len(days))
+	for i, d := range days {
+		told[i] = watch.Told{Point: d.Point.String(), Register: d.Register, Day: d.Day}
+	}
+	r.Hear(told)
 	return nil
 }

@@ -3,6 +3,7 @@ package jobs_test
 import (
 	"encoding/json"
 	"log/slog"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -11,10 +12,14 @@ import (
 
 	"fluxora.dev/hub/internal/jobs"
 	"fluxora.dev/hub/internal/registry"
+	"fluxora.dev/hub/internal/store"
 	"fluxora.dev/hub/internal/watch"
+	"fluxora.dev/proto/wire"
 	"fluxora.dev/shared/feature"
+	"fluxora.dev/shared/forecast"
 	"fluxora.dev/shared/meter"
 	"fluxora.dev/shared/model"
+	liveday "fluxora.dev/shared/watch"
 )
 
 // off returns a model whose forecasts lie so many means of the point too high.
@@ -91,5 +96,91 @@ func TestAFailingModelIsLearntAnew(t *testing.T) {
 	}
 	if _, _, again := examined(); again == nil || *again != *run {
 		t.Errorf("the day after, another training %v than the unfinished %v", again, run)
+	}
+}
+
+func near(a, b float64) bool { return math.Abs(a-b) < 1e-6 }
+
+// TestWhatAgentsTellIsHeard: the hub's own figures are good, and those that the agents of the points measured are not.
+func TestWhatAgentsTellIsHeard(t *testing.T) {
+	w := open(t)
+	site, err := w.store.EnsureSite(t.Context(), w.org, store.Site{Name: "here", Zone: "Europe/Oslo", Resolution: time.Hour, Horizon: 48})
+	if err != nil {
+		t.Fatal(err)
+	}
+	agent := uuid.New()
+	if err := w.store.PutAgent(t.Context(), w.org, agent, site.ID, "test"); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		id := w.building(t, 120, uint64(i))
+		if _, err := w.store.Pool().Exec(t.Context(), `insert into point (org_id, point_id, site_id, name) values ($1, $2, $3, $4)`, w.org, id, site.ID, string(rune('a'+i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	id, err := w.registry.Add(t.Context(), w.org, off(t, 0, time.Date(2026, 2, 1, 0, 0, 0, 0, time.UTC)), nil, registry.Origin{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.registry.Promote(t.Context(), w.org, id, "test"); err != nil {
+		t.Fatal(err)
+	}
+	e := jobs.Examiner{Store: w.store, Registry: w.registry, Asker: w.Asker, Log: slog.New(slog.DiscardHandler), Now: time.Now}
+	examined := func() (watch.Summary, string, *uuid.UUID) {
+		t.Helper()
+		if err := e.Examine(t.Context(), w.org, time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		rows, err := w.store.WatchReports(t.Context(), w.org)
+		if err != nil || len(rows) != 1 {
+			t.Fatalf("%+v, %v", rows, err)
+		}
+		var s watch.Summary
+		if err := json.Unmarshal(rows[0].Report, &s); err != nil {
+			t.Fatal(err)
+		}
+		return s, rows[0].Reason, rows[0].Run
+	}
+	tell := func(modelErr float64, points ...string) {
+		t.Helper()
+		var r wire.Report
+		for _, p := range points {
+			for d := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC); d.Before(time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)); d = d.AddDate(0, 0, 1) {
+				r.Live = append(r.Live, wire.LiveDay{Point: p, Register: meter.EnergyImport, Model: id.String(), Day: liveday.Day{
+					Start: meter.MillisOf(d), Model: forecast.Score{Count: 24, Actual: 24_000, AbsErr: modelErr, Covered: 18}, Baseline: forecast.Score{Count: 24, Actual: 24_000, AbsErr: 2400},
+				}})
+			}
+		}
+		for range 2 { // the ack of the first was lost
+			if err := w.store.PutReport(t.Context(), w.org, agent, 1, r); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if s, why, _ := examined(); why != "" || s.Heard != 0 || s.Agents.Days != 0 || s.Live.Days == 0 {
+		t.Errorf("agents of an older version: %q %+v", why, s.Agents)
+	}
+	tell(1200, "a", "b", "elsewhere")
+	s, why, _ := examined()
+	if why != "" || s.Heard != 2 || s.Agents.Days != 42 || s.Agents.Intervals != 2*42*24 || !near(*s.Agents.Error, 50) || !near(*s.Agents.Baseline, 100) || !near(*s.Agents.Skill, 0.5) || !near(*s.Agents.Coverage, 0.75) {
+		t.Errorf("%q %d %+v", why, s.Heard, s.Agents)
+	}
+	for _, p := range s.Points {
+		if told := p.Agent.Days == 42; told == (p.Agent.Days == 0) || told && !near(*p.Agent.Skill, 0.5) {
+			t.Errorf("%+v", p.Agent)
+		}
+	}
+	if figures, err := w.store.WatchFigures(t.Context(), w.org); err != nil || len(figures) != 1 || figures[0].Drifted != 0 || !strings.Contains(string(figures[0].Agents), `"days": 42`) {
+		t.Errorf("figures %+v, %v", figures, err)
+	}
+	tell(3600, "b") // late readings changed its days
+	tell(3600, "c")
+	s, why, run := examined()
+	if s.Heard != 3 || !near(*s.Agents.Error, 350.0/3) || why == "" || run == nil {
+		t.Errorf("%d %+v %q", s.Heard, s.Agents, why)
+	}
+	tell(4800, "a", "b", "c")
+	if s, why, again := examined(); again == nil || *again != *run || !strings.Contains(why, "as the agents of 3 points measured it, its error over the last weeks is 2.00 times") || *s.Live.Skill < -0.1 {
+		t.Errorf("%q %v %+v", why, run, s.Live)
 	}
 }

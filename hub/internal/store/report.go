@@ -39,7 +39,10 @@ func (s *Store) PutReport(ctx context.Context, org, agent uuid.UUID, epoch uint6
 		if err := putQuarantined(ctx, tx, org, agent, epoch, r.Quarantined); err != nil {
 			return err
 		}
-		return putModelStates(ctx, tx, org, agent, r.Models)
+		if err := putModelStates(ctx, tx, org, agent, r.Models); err != nil {
+			return err
+		}
+		return putLiveDays(ctx, tx, org, agent, r.Live)
 	})
 }
 
@@ -71,17 +74,9 @@ func putForecasts(ctx context.Context, tx pgx.Tx, org, agent uuid.UUID, fs []for
 			}
 			model = &id
 		}
-		var point uuid.UUID
-		err := tx.QueryRow(ctx, `
-			with new as (
-				insert into point (org_id, site_id, name, point_id)
-				select org_id, site_id, $3, $4 from agent where org_id = $1 and agent_id = $2
-				on conflict do nothing returning point_id)
-			select point_id from new union all
-			select p.point_id from point p join agent a on a.org_id = p.org_id and a.site_id = p.site_id
-			where a.org_id = $1 and a.agent_id = $2 and p.name = $3`, org, agent, f.Point, newID()).Scan(&point)
+		point, err := sitePoint(ctx, tx, org, agent, f.Point)
 		if err != nil {
-			return notFound(err, "site of the agent")
+			return err
 		}
 		span := forecastSpan{stream: Stream{point, f.Register}, from: f.Origin.Time(), to: f.Start(f.Steps()).Time()}
 		err = tx.QueryRow(ctx, `
@@ -104,6 +99,19 @@ func putForecasts(ctx context.Context, tx pgx.Tx, org, agent uuid.UUID, fs []for
 		marks = append(marks, span)
 	}
 	return markForecasts(ctx, tx, org, marks)
+}
+
+// sitePoint returns the id of a point of the agent's site, and makes the point when nothing was declared for it yet.
+func sitePoint(ctx context.Context, tx pgx.Tx, org, agent uuid.UUID, name string) (point uuid.UUID, err error) {
+	err = tx.QueryRow(ctx, `
+		with new as (
+			insert into point (org_id, site_id, name, point_id)
+			select org_id, site_id, $3, $4 from agent where org_id = $1 and agent_id = $2
+			on conflict do nothing returning point_id)
+		select point_id from new union all
+		select p.point_id from point p join agent a on a.org_id = p.org_id and a.site_id = p.site_id
+		where a.org_id = $1 and a.agent_id = $2 and p.name = $3`, org, agent, name, newID()).Scan(&point)
+	return point, notFound(err, "site of the agent")
 }
 
 func putQuarantined(ctx context.Context, tx pgx.Tx, org, agent uuid.UUID, epoch uint64, qs []wire.Quarantined) error {

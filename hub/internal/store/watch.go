@@ -39,7 +39,8 @@ type Finding struct {
 	FoundAt  time.Time // read only
 }
 
-// PutWatch stores an examination with its findings in one transaction. A finding that is known already is replaced.
+// PutWatch stores an examination with its findings in one transaction, and forgets what is too old. A finding that is known
+// already is replaced.
 func (s *Store) PutWatch(ctx context.Context, org uuid.UUID, r WatchReport, found []Finding) error {
 	err := pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
 		ask := &pgx.Batch{}
@@ -49,6 +50,7 @@ func (s *Store) PutWatch(ctx context.Context, org uuid.UUID, r WatchReport, foun
 		ask.Queue(`delete from watch_report where org_id = $1 and resolution_ms = $2 and at < (
 			select at from watch_report where org_id = $1 and resolution_ms = $2 order by at desc offset $3 limit 1)`,
 			org, r.Resolution.Milliseconds(), keptReports-1)
+		ask.Queue(`delete from live_day where org_id = $1 and day < $2::date`, org, r.At.Add(-keptLive).UTC())
 		for _, f := range found {
 			ask.Queue(`insert into finding (org_id, point_id, register, kind, start_at, end_at, wh, usual_wh, score, reason) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 				on conflict (org_id, point_id, register, kind, start_at) do update
@@ -100,6 +102,52 @@ func (s *Store) Findings(ctx context.Context, org uuid.UUID, site string, before
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list findings: %w", err)
+	}
+	return out, nil
+}
+
+// PointNames returns the names of an organisation's points as site/point.
+func (s *Store) PointNames(ctx context.Context, org uuid.UUID) (map[uuid.UUID]string, error) {
+	rows, err := s.pool.Query(ctx, `select p.point_id, s.name || '/' || p.name from point p join site s on s.org_id = p.org_id and s.site_id = p.site_id
+		where p.org_id = $1`, org)
+	if err != nil {
+		return nil, fmt.Errorf("list names of points: %w", err)
+	}
+	out := map[uuid.UUID]string{}
+	var id uuid.UUID
+	var name string
+	if _, err := pgx.ForEachRow(rows, []any{&id, &name}, func() error { out[id] = name; return nil }); err != nil {
+		return nil, fmt.Errorf("list names of points: %w", err)
+	}
+	return out, nil
+}
+
+// WatchFigures are the figures of an examination over all points together.
+type WatchFigures struct {
+	Resolution time.Duration
+	Live       json.RawMessage // as package watch wrote them
+	Agents     json.RawMessage
+	Drifted    int // points whose errors have drifted
+}
+
+// WatchFigures returns those of the latest examination of each resolution of an organisation.
+func (s *Store) WatchFigures(ctx context.Context, org uuid.UUID) ([]WatchFigures, error) {
+	rows, err := s.pool.Query(ctx, `
+		select r.resolution_ms, coalesce(r.report->'live', '{}'), coalesce(r.report->'agents', '{}'),
+			jsonb_array_length(jsonb_path_query_array(r.report, '$.points[*].drift[*] ? (@.of == "errors" && @.drifted == true)'))
+		from (select resolution_ms, max(at) as at from watch_report where org_id = $1 group by resolution_ms) l
+		join watch_report r on r.org_id = $1 and r.resolution_ms = l.resolution_ms and r.at = l.at order by r.resolution_ms`, org)
+	if err != nil {
+		return nil, fmt.Errorf("read figures of examinations: %w", err)
+	}
+	out, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (f WatchFigures, err error) {
+		var ms int64
+		err = row.Scan(&ms, &f.Live, &f.Agents, &f.Drifted)
+		f.Resolution = time.Duration(ms) * time.Millisecond
+		return f, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read figures of examinations: %w", err)
 	}
 	return out, nil
 }

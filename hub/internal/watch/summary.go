@@ -10,6 +10,8 @@ import (
 type Summary struct {
 	To     time.Time      `json:"to" doc:"end of what was known"`
 	Live   LiveSummary    `json:"live" doc:"of all points together"`
+	Agents LiveSummary    `json:"agents" doc:"the same as agents measured it, of the points that they told of"`
+	Heard  int            `json:"points_heard" doc:"how many those are"`
 	Drift  DriftSummary   `json:"drift" doc:"of the errors of all points together"`
 	Points []PointSummary `json:"points"`
 }
@@ -38,14 +40,15 @@ type PointSummary struct {
 	Point    string         `json:"point"`
 	Register string         `json:"register"`
 	Live     LiveSummary    `json:"live"`
+	Agent    LiveSummary    `json:"agent" doc:"the same as the point's agent measured it"`
 	Drift    []DriftSummary `json:"drift" doc:"of its errors, and of the features watched"`
 }
 
 // Summary returns r for storing.
 func (r Report) Summary() Summary {
-	s := Summary{To: r.To.Time(), Live: live(r.Live), Drift: drift("errors", r.Drifted), Points: make([]PointSummary, len(r.Points))}
+	s := Summary{To: r.To.Time(), Live: live(r.Live), Agents: live(r.Agents), Heard: r.Heard, Drift: drift("errors", r.Drifted), Points: make([]PointSummary, len(r.Points))}
 	for i, p := range r.Points {
-		out := PointSummary{Point: p.ID, Register: string(p.Register), Live: live(p.Live), Drift: []DriftSummary{drift("errors", p.Residuals)}}
+		out := PointSummary{Point: p.ID, Register: string(p.Register), Live: live(p.Live), Agent: live(p.Agent), Drift: []DriftSummary{drift("errors", p.Residuals)}}
 		for k, f := range p.Features {
 			out.Drift = append(out.Drift, drift(Watched[k], f))
 		}

@@ -4,16 +4,20 @@
 // It knows which forecasts are made again for it and when a training is called for; how errors, drift and oddities are
 // judged, shared/watch and shared/anomaly say. It must not know SQL or the queue.
 //
-// Forecasts are made again from the history at the beginning of each day (UTC), as the agents made theirs: the same history
-// gives the same bits. Those from before the model had ended learning count for nothing in its live error. Drift is looked
+// Forecasts are made again from the history at the beginning of each day (UTC), as the agents make them again: the same history
+// gives the same bits, and what agents tell of their days (Hear) differs where theirs does, as after a long outage or when an
+// agent could not load the model. Those from before the model had ended learning count for nothing in its live error. Drift is looked
 // for in the errors of a fixed rule, which are the same whatever model is active, so that a model that is new, or that has
 // seen the year before, changes nothing.
 package watch
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -40,6 +44,7 @@ type Point struct {
 	ID        string
 	Register  meter.Register
 	Live      watch.Live        // without days when there is no model, or its learning has only just ended
+	Agent     watch.Live        // the same as its agent measured it; without days when it has told nothing
 	Residuals watch.Verdict     // of the fixed rule
 	Features  []watch.Verdict   // of Watched, in its order; empty when the history is too short
 	Odd       []anomaly.Finding // of the last whole day
@@ -51,6 +56,8 @@ type Report struct {
 	Model   string       // id of the version examined; empty when there is none
 	Points  []Point
 	Live    watch.Live    // of all points together
+	Agents  watch.Live    // the same as agents measured it, of the points that they told of
+	Heard   int           // those points
 	Drifted watch.Verdict // residuals of all points together
 }
 
@@ -86,33 +93,80 @@ func Examine(ctx context.Context, d train.Dataset, active *model.Artifact, threa
 		return r, context.Cause(ctx)
 	}
 	weeks := make([]watch.Sketch, usualMost+watch.Span)
-	days := map[meter.Millis]watch.Day{}
+	days := daySums{}
 	for _, s := range seen {
 		for i := range weeks {
 			weeks[i].Merge(s.weeks[i])
 		}
 		for _, x := range s.days {
-			sum := days[x.Start]
-			sum.Start = x.Start
-			sum.Merge(x)
-			days[x.Start] = sum
+			days.add(x)
 		}
 	}
 	r.Drifted = judge(watch.MeasureKS, "errors of all points", weeks)
-	var all []watch.Day
-	for t := watch.DayOf(to.Add(-liveDays * day)); t < to; t = t.Add(day) {
-		if x, ok := days[t]; ok {
-			all = append(all, x)
+	r.Live = days.live(to)
+	return r, nil
+}
+
+// Told is a day of a point as its agent measured it.
+type Told struct {
+	Point    string
+	Register meter.Register
+	watch.Day
+}
+
+// LiveFrom returns since when days count for the live errors of an examination.
+func (r Report) LiveFrom() meter.Millis { return watch.DayOf(r.To.Add(-liveDays * day)) }
+
+// Hear adds what agents told of the model's days, of each point and day once. Days before LiveFrom, and points that were not
+// examined, count for nothing.
+func (r *Report) Hear(told []Told) {
+	type key struct {
+		point    string
+		register meter.Register
+	}
+	of := map[key][]watch.Day{}
+	for _, t := range told {
+		if t.Start >= r.LiveFrom() && t.Start < r.To {
+			of[key{t.Point, t.Register}] = append(of[key{t.Point, t.Register}], t.Day)
 		}
 	}
-	r.Live = watch.LiveOf(all, to)
-	return r, nil
+	all := daySums{}
+	for i, p := range r.Points {
+		days := of[key{p.ID, p.Register}]
+		if len(days) == 0 {
+			continue
+		}
+		r.Heard++
+		r.Points[i].Agent = watch.LiveOf(days, r.To)
+		for _, d := range days {
+			all.add(d)
+		}
+	}
+	r.Agents = all.live(r.To)
+}
+
+// daySums are the scores of points added up, by day.
+type daySums map[meter.Millis]watch.Day
+
+func (s daySums) add(d watch.Day) {
+	sum := s[d.Start]
+	sum.Start = d.Start
+	sum.Merge(d)
+	s[d.Start] = sum
+}
+
+// live returns how the model did until an instant. Days are added in order, so that the same ones give the same bits.
+func (s daySums) live(until meter.Millis) watch.Live {
+	return watch.LiveOf(slices.SortedFunc(maps.Values(s), func(a, b watch.Day) int { return cmp.Compare(a.Start, b.Start) }), until)
 }
 
 // Retrain reports whether a training is called for, and why.
 func (r Report) Retrain() (string, bool) {
 	if why, bad := r.Live.Failing(); bad {
 		return "on all points together, " + why, true
+	}
+	if why, bad := r.Agents.Failing(); bad {
+		return fmt.Sprintf("as the agents of %d points measured it, %s", r.Heard, why), true
 	}
 	if r.Drifted.Drifted {
 		return r.Drifted.Reason, true

@@ -12,7 +12,9 @@ import (
 	"fluxora.dev/hub/internal/ingest"
 	"fluxora.dev/proto/wire"
 	"fluxora.dev/shared/chunk"
+	"fluxora.dev/shared/forecast"
 	"fluxora.dev/shared/meter"
+	"fluxora.dev/shared/watch"
 )
 
 const epoch = 7
@@ -139,6 +141,10 @@ func epochs(t *testing.T, b bench) {
 
 func reports(t *testing.T, b bench) {
 	r := wire.Report{ID: 3, Quarantined: []wire.Quarantined{{ID: 1, Reason: string(meter.Malformed), Detail: "bad \x00 byte", Payload: []byte{0, 255}}}}
+	r.Live = []wire.LiveDay{{
+		Point: "p", Register: meter.EnergyImport, Model: "018f2d6e-0000-7000-8000-000000000000",
+		Day: watch.Day{Start: 86_400_000, Model: forecast.Score{Count: 24, AbsErr: 1}, Baseline: forecast.Score{Count: 24, AbsErr: 2}},
+	}}
 	for range 2 {
 		if err := b.store.PutReport(b.ctx, b.agent, epoch, r); err != nil {
 			t.Errorf("report: %v", err)
