@@ -59,7 +59,7 @@ func putLiveDays(ctx context.Context, tx pgx.Tx, org, agent uuid.UUID, ds []wire
 
 // LiveDays returns what agents told of a model's days within [from, to), by point, register and day.
 func (s *Store) LiveDays(ctx context.Context, org, model uuid.UUID, from, to time.Time) ([]LiveDay, error) {
-	rows, err := s.pool.Query(ctx, `
+	rows, err := s.db.Query(ctx, `
 		select point_id, register, day, count, actual, abs_err, squ_err, err, pinball, covered, breadth,
 			base_abs_err, base_squ_err, base_err, base_pinball, base_covered, base_breadth
 		from live_day where org_id = $1 and model_id = $2 and day >= $3::date and day < $4::date order by point_id, register, day`,

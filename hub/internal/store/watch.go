@@ -108,7 +108,7 @@ func (s *Store) Findings(ctx context.Context, org uuid.UUID, site string, before
 
 // PointNames returns the names of an organisation's points as site/point.
 func (s *Store) PointNames(ctx context.Context, org uuid.UUID) (map[uuid.UUID]string, error) {
-	rows, err := s.pool.Query(ctx, `select p.point_id, s.name || '/' || p.name from point p join site s on s.org_id = p.org_id and s.site_id = p.site_id
+	rows, err := s.db.Query(ctx, `select p.point_id, s.name || '/' || p.name from point p join site s on s.org_id = p.org_id and s.site_id = p.site_id
 		where p.org_id = $1`, org)
 	if err != nil {
 		return nil, fmt.Errorf("list names of points: %w", err)
@@ -132,7 +132,7 @@ type WatchFigures struct {
 
 // WatchFigures returns those of the latest examination of each resolution of an organisation.
 func (s *Store) WatchFigures(ctx context.Context, org uuid.UUID) ([]WatchFigures, error) {
-	rows, err := s.pool.Query(ctx, `
+	rows, err := s.db.Query(ctx, `
 		select r.resolution_ms, coalesce(r.report->'live', '{}'), coalesce(r.report->'agents', '{}'),
 			jsonb_array_length(jsonb_path_query_array(r.report, '$.points[*].drift[*] ? (@.of == "errors" && @.drifted == true)'))
 		from (select resolution_ms, max(at) as at from watch_report where org_id = $1 group by resolution_ms) l
