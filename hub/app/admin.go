@@ -11,9 +11,11 @@ import (
 	"github.com/google/uuid"
 
 	"fluxora.dev/hub/internal/api"
+	"fluxora.dev/hub/internal/featurestore"
 	"fluxora.dev/hub/internal/jobs"
 	"fluxora.dev/hub/internal/registry"
 	"fluxora.dev/hub/internal/store"
+	"fluxora.dev/hub/internal/train"
 	"fluxora.dev/shared/lifecycle"
 )
 
@@ -184,13 +186,40 @@ type Training struct {
 	Scores  []registry.Score `json:"scores,omitempty"`
 }
 
+// TrainingOrder is what a training is asked to be, beyond what trainings are by themselves.
+type TrainingOrder struct {
+	Settings map[string]string // by name, as TrainingSettings lists them
+	Spec     string            // of features: default, a name, name@version, or a file as ./spec.txt; empty: default
+}
+
+// TrainingSetting is one thing that a training can be told.
+type TrainingSetting = train.Setting
+
+// TrainingSettings lists what a training can be told.
+func TrainingSettings() []TrainingSetting { return train.Settings() }
+
+// order resolves what a training is asked to be.
+func (a *Admin) order(ctx context.Context, o TrainingOrder) (jobs.Order, error) {
+	out := jobs.Order{Settings: o.Settings}
+	if o.Spec == "" || o.Spec == featurestore.Default {
+		return out, nil
+	}
+	spec, name, err := featurestore.Find(ctx, a.b.store, a.b.org, o.Spec)
+	out.Features, out.Spec = name, spec.String()
+	return out, err
+}
+
 // patience is how long a command waits for a hub to begin with a training before it works the training itself.
 const patience = 5 * time.Second
 
 // Train asks for a training, or joins the one that is under way, calls watch with each change and returns its end. When no
 // hub begins with it, this process works it.
-func (a *Admin) Train(ctx context.Context, resolution time.Duration, watch func(Training)) (Training, error) {
-	run, _, err := a.b.asker.Train(ctx, a.b.org, resolution, jobs.CauseDemand)
+func (a *Admin) Train(ctx context.Context, resolution time.Duration, o TrainingOrder, watch func(Training)) (Training, error) {
+	order, err := a.order(ctx, o)
+	if err != nil {
+		return Training{}, err
+	}
+	run, _, err := a.b.asker.TrainTo(ctx, a.b.org, resolution, jobs.CauseDemand, order)
 	if err != nil {
 		return Training{}, err
 	}
@@ -286,7 +315,7 @@ func (a *Admin) RollBack(ctx context.Context, resolution time.Duration, reason s
 
 func newEngine(b *base) *jobs.Engine {
 	t := b.o.Config.Training
-	return &jobs.Engine{Store: b.store, History: t.History, Threads: t.Threads, Rounds: t.Rounds, Version: b.o.Version, Log: b.o.Log.With("component", "training")}
+	return &jobs.Engine{Store: b.store, History: t.History, Threads: t.Threads, Settings: t.All(), Version: b.o.Version, Log: b.o.Log.With("component", "training")}
 }
 
 func newTrainer(b *base, schedule *jobs.Schedule, done func(outcome string, took time.Duration)) (*jobs.Trainer, error) {

@@ -119,7 +119,7 @@ func TestServeStopAndServeAgain(t *testing.T) {
 		t.Errorf("backtest without a model: %v, want what to do", err)
 	}
 	// The running hub works a training that a command asks for.
-	if tr, err := b.Train(t.Context(), time.Hour, func(app.Training) {}); err != nil || tr.Outcome != "skipped" || !strings.Contains(tr.Reason, "no intervals") {
+	if tr, err := b.Train(t.Context(), time.Hour, app.TrainingOrder{}, func(app.Training) {}); err != nil || tr.Outcome != "skipped" || !strings.Contains(tr.Reason, "no intervals") {
 		t.Errorf("training on nothing: %+v, %v", tr, err)
 	}
 	if err := b.Close(); err != nil {
@@ -242,7 +242,7 @@ func TestImportAndTrainWithoutAHub(t *testing.T) {
 			t.Fatalf("import: %+v, %v", got, err)
 		}
 	}
-	tr, err := a.Train(t.Context(), time.Hour, func(app.Training) {})
+	tr, err := a.Train(t.Context(), time.Hour, app.TrainingOrder{}, func(app.Training) {})
 	if err != nil || tr.State != "done" || tr.Outcome == "skipped" || len(tr.Scores) < 3 {
 		t.Fatalf("training: %+v, %v", tr, err)
 	}

@@ -21,17 +21,18 @@ type RecordedBacktest struct {
 	Readings string // files, as package recording reads them
 	Meters   string
 	Weather  string
-	Zone     string        // as Europe/Oslo
-	Country  string        // as NO
-	Weeks    int           // scored, of each meter
-	Back     int           // weeks at the end of each meter left aside
-	Origin   int           // hour (UTC) that is forecast from; negative: when a day begins by the zone's standard time
-	Models   []string      // nil: all
-	Seen     time.Duration // how much of its history a meter shows at an origin; 0: all
-	Features string        // file of a feature spec; empty: the default
-	Rows     int           // that a fit learns from at most; 0: the default
-	Threads  int           // 0: as many as processors
-	Keep     string        // file that every forecast is written to; empty: none
+	Zone     string            // as Europe/Oslo
+	Country  string            // as NO
+	Weeks    int               // scored, of each meter
+	Back     int               // weeks at the end of each meter left aside
+	Origin   int               // hour (UTC) that is forecast from; negative: when a day begins by the zone's standard time
+	Models   []string          // nil: all
+	Seen     time.Duration     // how much of its history a meter shows at an origin; 0: all
+	Features string            // file of a feature spec; empty: the default
+	Rows     int               // that a fit learns from at most; 0: the default
+	Threads  int               // 0: as many as processors
+	Keep     string            // file that every forecast is written to; empty: none
+	Settings map[string]string // of the fits, by name, as TrainingSettings lists them
 	Tell     func(string)
 }
 
@@ -53,13 +54,16 @@ func BacktestRecorded(ctx context.Context, o RecordedBacktest) (RecordedReport, 
 	if o.Origin > 23 {
 		return RecordedReport{}, fmt.Errorf("hour of origin %d: want 0 to 23", o.Origin)
 	}
-	var spec feature.Spec
+	params, err := fitted(o.Settings, train.Params{MaxRows: o.Rows, Threads: o.Threads})
+	if err != nil {
+		return RecordedReport{}, err
+	}
 	if o.Features != "" {
 		text, err := os.ReadFile(o.Features)
 		if err != nil {
 			return RecordedReport{}, err
 		}
-		if spec, err = feature.ParseSpec(string(text)); err != nil {
+		if params.Spec, err = feature.ParseSpec(string(text)); err != nil {
 			return RecordedReport{}, fmt.Errorf("%s: %w", o.Features, err)
 		}
 	}
@@ -95,7 +99,7 @@ func BacktestRecorded(ctx context.Context, o RecordedBacktest) (RecordedReport, 
 	}
 	r, err := backtest.Recorded{
 		DayAhead: protocol,
-		Models:   o.Models, Params: train.Params{Spec: spec, MaxRows: o.Rows, Threads: o.Threads}, Tell: o.Tell,
+		Models:   o.Models, Params: params, Tell: o.Tell,
 	}.Run(ctx, d)
 	if protocol.Keep != nil {
 		err = errors.Join(err, protocol.Keep.Close(err == nil))
@@ -112,6 +116,7 @@ type M4Backtest struct {
 	Horizon, Season int
 	Models          []string // nil: all
 	Rows, Threads   int
+	Settings        map[string]string // of the fits, by name, as TrainingSettings lists them
 	Tell            func(string)
 }
 
@@ -120,6 +125,10 @@ type M4Report = backtest.M4Report
 
 // BacktestM4 forecasts the end of each series of a table and scores as the competition did.
 func BacktestM4(ctx context.Context, o M4Backtest) (M4Report, error) {
+	params, err := fitted(o.Settings, train.Params{MaxRows: o.Rows, Threads: o.Threads})
+	if err != nil {
+		return M4Report{}, err
+	}
 	in, err := recording.ReadWide(o.Train)
 	if err != nil {
 		return M4Report{}, err
@@ -130,6 +139,16 @@ func BacktestM4(ctx context.Context, o M4Backtest) (M4Report, error) {
 	}
 	return backtest.M4{
 		Train: in, Test: out, Horizon: o.Horizon, Season: o.Season, Models: o.Models,
-		Params: train.Params{MaxRows: o.Rows, Threads: o.Threads}, Tell: o.Tell,
+		Params: params, Tell: o.Tell,
 	}.Run(ctx)
+}
+
+// fitted returns p with settings of the fits of a backtest. What the protocol says they cannot change.
+func fitted(settings map[string]string, p train.Params) (train.Params, error) {
+	for _, name := range []string{"family", "members", "horizon", "levels", "warm_start"} {
+		if v, given := settings[name]; given {
+			return p, fmt.Errorf("setting %s=%s: a backtest of files takes it from its protocol and --models", name, v)
+		}
+	}
+	return train.Apply(p, settings)
 }

@@ -13,6 +13,7 @@ import (
 	"fluxora.dev/hub/internal/mlflow"
 	"fluxora.dev/hub/internal/registry"
 	"fluxora.dev/hub/internal/store"
+	"fluxora.dev/hub/internal/train"
 	"fluxora.dev/hub/internal/tune"
 )
 
@@ -32,7 +33,11 @@ type TrainingRun struct {
 	To         *time.Time      `json:"to,omitempty"`
 	Params     json.RawMessage `json:"params"`
 	Report     json.RawMessage `json:"report"`
+	Importance []Importance    `json:"importance,omitempty"` // of features for trees, most important first
 }
+
+// Importance is how much the splits of a feature did.
+type Importance = train.Importance
 
 // TrainingRuns returns the newest trainings, at most limit.
 func (a *Admin) TrainingRuns(ctx context.Context, limit int) ([]TrainingRun, error) {
@@ -61,10 +66,12 @@ func (a *Admin) TrainingRun(ctx context.Context, id uuid.UUID) (TrainingRun, err
 func runOf(r store.TrainingRun) (TrainingRun, error) {
 	t, err := trainingOf(r)
 	c := r.Record
+	important, wrong := jobs.Importance(c)
 	return TrainingRun{
 		Training: t, Resolution: r.Resolution, Cause: r.Cause, Requested: r.RequestedAt.UTC(), Finished: r.FinishedAt,
 		Code: c.Code, Spec: c.Spec, From: c.From, To: c.To, Params: c.Params, Report: c.Report,
-	}, err
+		Importance: important,
+	}, errors.Join(err, wrong)
 }
 
 // CancelRun ends an unfinished training.

@@ -18,27 +18,28 @@ import (
 type backtestCmd struct {
 	Resolution time.Duration `help:"Resolution of the model; that of site.resolution without it."`
 
-	Readings string        `placeholder:"FILE" help:"Measure on files instead of the database: meter_id, timestamp and kwh, wh or power_w (CSV, CSV.gz)."`
-	Meters   string        `placeholder:"FILE" help:"Facts of the meters: meter_id, and what is known of category, floor_area_m2, weather_id, …"`
-	Weather  string        `placeholder:"FILE" help:"Weather: weather_id, timestamp, temp_c, ghi_w_m2."`
-	Zone     string        `placeholder:"ZONE" help:"Time zone of the meters, as Europe/Oslo."`
-	Country  string        `placeholder:"CODE" help:"Country of the meters, for public holidays, as NO or DE-BY."`
-	Protocol string        `default:"dayahead" enum:"dayahead" help:"What is forecast: dayahead, 24 hours from one origin a day over the last weeks of each meter."`
-	Format   string        `default:"fluxora" enum:"fluxora,m4" help:"Columns of the files: fluxora, or m4, of --train and --test: a series a row."`
-	Train    string        `placeholder:"FILE" help:"With --format m4: what is learnt from."`
-	Test     string        `placeholder:"FILE" help:"With --format m4: what then happened."`
-	Horizon  int           `default:"48" help:"With --format m4: values to forecast."`
-	Season   int           `default:"24" help:"With --format m4: values that make a season."`
-	Weeks    int           `default:"8" help:"Weeks of each meter that are forecast; models learn from what lies before."`
-	Back     int           `placeholder:"N" help:"Leave aside the last N weeks of each meter, so that settings can be chosen without looking at them."`
-	Origin   int           `default:"-1" placeholder:"HOUR" help:"Hour (UTC) that is forecast from; that at which a day begins by the zone's standard time without it."`
-	Models   []string      `placeholder:"NAME" help:"all, or some of the models, with commas."`
-	Seen     time.Duration `placeholder:"168h" help:"Show only so much of a meter's history at each origin, as of one newly installed."`
-	Features string        `placeholder:"FILE" help:"Feature spec that models learn from; that of all models without it."`
-	Rows     int           `placeholder:"N" help:"Rows that a fit learns from at most."`
-	Threads  int           `help:"Threads; as many as processors without it."`
-	Keep     string        `name:"forecasts" placeholder:"FILE" help:"Write every forecast beside what then happened (CSV, CSV.gz, kWh)."`
-	Out      string        `arg:"" optional:"" help:"File that scores of --readings are written to, as in --json scores.json."`
+	Readings string            `placeholder:"FILE" help:"Measure on files instead of the database: meter_id, timestamp and kwh, wh or power_w (CSV, CSV.gz)."`
+	Meters   string            `placeholder:"FILE" help:"Facts of the meters: meter_id, and what is known of category, floor_area_m2, weather_id, …"`
+	Weather  string            `placeholder:"FILE" help:"Weather: weather_id, timestamp, temp_c, ghi_w_m2."`
+	Zone     string            `placeholder:"ZONE" help:"Time zone of the meters, as Europe/Oslo."`
+	Country  string            `placeholder:"CODE" help:"Country of the meters, for public holidays, as NO or DE-BY."`
+	Protocol string            `default:"dayahead" enum:"dayahead" help:"What is forecast: dayahead, 24 hours from one origin a day over the last weeks of each meter."`
+	Format   string            `default:"fluxora" enum:"fluxora,m4" help:"Columns of the files: fluxora, or m4, of --train and --test: a series a row."`
+	Train    string            `placeholder:"FILE" help:"With --format m4: what is learnt from."`
+	Test     string            `placeholder:"FILE" help:"With --format m4: what then happened."`
+	Horizon  int               `default:"48" help:"With --format m4: values to forecast."`
+	Season   int               `default:"24" help:"With --format m4: values that make a season."`
+	Weeks    int               `default:"8" help:"Weeks of each meter that are forecast; models learn from what lies before."`
+	Back     int               `placeholder:"N" help:"Leave aside the last N weeks of each meter, so that settings can be chosen without looking at them."`
+	Origin   int               `default:"-1" placeholder:"HOUR" help:"Hour (UTC) that is forecast from; that at which a day begins by the zone's standard time without it."`
+	Models   []string          `placeholder:"NAME" help:"all, or some of the models, with commas."`
+	Seen     time.Duration     `placeholder:"168h" help:"Show only so much of a meter's history at each origin, as of one newly installed."`
+	Features string            `placeholder:"FILE" help:"Feature spec that models learn from; that of all models without it."`
+	Rows     int               `placeholder:"N" help:"Rows that a fit learns from at most."`
+	Threads  int               `help:"Threads; as many as processors without it."`
+	Keep     string            `name:"forecasts" placeholder:"FILE" help:"Write every forecast beside what then happened (CSV, CSV.gz, kWh)."`
+	With     map[string]string `placeholder:"SETTING=VALUE" mapsep:"none" help:"A setting of the fits on files, as --with gbdt.loss=tweedie. May be repeated; run settings lists them."`
+	Out      string            `arg:"" optional:"" help:"File that scores of --readings are written to, as in --json scores.json."`
 }
 
 func (c backtestCmd) Run(i *invocation) error {
@@ -82,7 +83,7 @@ func (c backtestCmd) m4(i *invocation) error {
 		return errors.Join(errors.New("--format m4: want --train FILE and --test FILE"), errUsage)
 	}
 	r, err := app.BacktestM4(i.ctx, app.M4Backtest{
-		Train: c.Train, Test: c.Test, Horizon: c.Horizon, Season: c.Season, Models: c.models(), Rows: c.Rows, Threads: c.Threads,
+		Train: c.Train, Test: c.Test, Horizon: c.Horizon, Season: c.Season, Models: c.models(), Rows: c.Rows, Threads: c.Threads, Settings: c.With,
 		Tell: func(s string) { fmt.Fprintln(os.Stderr, s) },
 	})
 	if err != nil {
@@ -103,7 +104,7 @@ func (c backtestCmd) m4(i *invocation) error {
 func (c backtestCmd) recorded(i *invocation) error {
 	r, err := app.BacktestRecorded(i.ctx, app.RecordedBacktest{
 		Readings: c.Readings, Meters: c.Meters, Weather: c.Weather, Zone: c.Zone, Country: c.Country, Weeks: c.Weeks, Back: c.Back,
-		Origin: c.Origin, Models: c.models(), Seen: c.Seen, Features: c.Features, Rows: c.Rows, Threads: c.Threads, Keep: c.Keep,
+		Origin: c.Origin, Models: c.models(), Seen: c.Seen, Features: c.Features, Rows: c.Rows, Threads: c.Threads, Settings: c.With, Keep: c.Keep,
 		Tell: func(s string) { fmt.Fprintln(os.Stderr, s) },
 	})
 	if err != nil {

@@ -31,11 +31,12 @@ type cli struct {
 	Work     workCmd     `cmd:"" help:"Work trainings on this machine for the hubs that share the database, until interrupted."`
 	Watch    watchCmd    `cmd:"" help:"Show how models do beside the baseline, here and at agents, and what has drifted."`
 	Run      struct {
-		List    runListCmd    `cmd:"" help:"List trainings, newest first."`
-		Show    runShowCmd    `cmd:"" help:"Show a training: its data, settings, scores and decision."`
-		Compare runCompareCmd `cmd:"" help:"Set trainings side by side: what differs, and the scores."`
-		Cancel  runCancelCmd  `cmd:"" help:"End an unfinished training."`
-		Export  runExportCmd  `cmd:"" help:"Copy a training to the MLflow server of training.mlflow.url."`
+		List     runListCmd     `cmd:"" help:"List trainings, newest first."`
+		Show     runShowCmd     `cmd:"" help:"Show a training: its data, settings, scores and decision."`
+		Compare  runCompareCmd  `cmd:"" help:"Set trainings side by side: what differs, and the scores."`
+		Settings runSettingsCmd `cmd:"" help:"List what a training can be told, with train --with, backtest --with, or training.settings."`
+		Cancel   runCancelCmd   `cmd:"" help:"End an unfinished training."`
+		Export   runExportCmd   `cmd:"" help:"Copy a training to the MLflow server of training.mlflow.url."`
 	} `cmd:"" help:"Trainings that were asked for."`
 	Model struct {
 		List     modelListCmd    `cmd:"" help:"List model versions, newest first."`

@@ -67,9 +67,23 @@ func (c runShowCmd) Run(i *invocation) error {
 				fmt.Fprintf(w, "model %s\n", r.Model)
 			}
 			scores(w, r.Scores)
+			important(w, r.Importance)
 			fmt.Fprintf(w, "settings %s\n", compact(r.Params))
 		})
 	})
+}
+
+// mostShown is how many features a run shows.
+const mostShown = 10
+
+func important(w io.Writer, of []app.Importance) {
+	if len(of) == 0 {
+		return
+	}
+	fmt.Fprintln(w, "FEATURE\tIMPORTANCE %")
+	for _, f := range of[:min(mostShown, len(of))] {
+		fmt.Fprintf(w, "%s\t%.1f\n", f.Feature, 100*f.Share)
+	}
 }
 
 func compact(b json.RawMessage) string {
@@ -166,6 +180,22 @@ func sep(name string) string {
 		return ""
 	}
 	return "."
+}
+
+type runSettingsCmd struct {
+	Family string `arg:"" optional:"" help:"Only settings of this family, and those of all."`
+}
+
+func (c runSettingsCmd) Run(i *invocation) error {
+	all := slices.DeleteFunc(app.TrainingSettings(), func(s app.TrainingSetting) bool {
+		return c.Family != "" && s.Family() != "" && s.Family() != c.Family
+	})
+	return i.print(all, func(w io.Writer) {
+		fmt.Fprintln(w, "SETTING\tDEFAULT\tMEANING\tWANT")
+		for _, s := range all {
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", s.Name, s.Default, s.Meaning, s.Want)
+		}
+	})
 }
 
 type runCancelCmd struct {

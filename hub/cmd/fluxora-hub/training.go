@@ -11,12 +11,14 @@ import (
 )
 
 type trainCmd struct {
-	Resolution time.Duration `help:"Resolution to train for; that of site.resolution without it."`
+	Resolution time.Duration     `help:"Resolution to train for; that of site.resolution without it."`
+	Spec       string            `placeholder:"NAME" help:"Features to learn from: default, a name, name@version, or a file as ./spec.txt."`
+	With       map[string]string `placeholder:"SETTING=VALUE" mapsep:"none" help:"A setting of this training, as --with gbdt.loss=tweedie. May be repeated; run settings lists them."`
 }
 
 func (c trainCmd) Run(i *invocation) error {
 	return i.admin(func(a *app.Admin) error {
-		end, err := a.Train(i.ctx, resolutionOr(c.Resolution, i), func(t app.Training) {
+		end, err := a.Train(i.ctx, resolutionOr(c.Resolution, i), app.TrainingOrder{Settings: c.With, Spec: c.Spec}, func(t app.Training) {
 			if !i.json && t.State == "running" {
 				fmt.Fprintf(i.stdout, "%3.0f %%  %s%s\n", t.Percent, t.Stage, left(t.Left))
 			}

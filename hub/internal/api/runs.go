@@ -9,18 +9,22 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/uuid"
 
+	"fluxora.dev/hub/internal/jobs"
+	"fluxora.dev/hub/internal/train"
+
 	"fluxora.dev/hub/internal/access"
 )
 
 // Run is a training with what it was made of and what it found out.
 type Run struct {
 	Training
-	Code        string          `json:"code,omitempty" doc:"version of the program that trained"`
-	Spec        string          `json:"spec,omitempty" doc:"hash of the feature spec, hex"`
-	TrainedFrom *time.Time      `json:"trained_from,omitempty"`
-	TrainedTo   *time.Time      `json:"trained_to,omitempty"`
-	Params      json.RawMessage `json:"params" doc:"settings and seed"`
-	Report      json.RawMessage `json:"report" doc:"of the fit and of the backtest"`
+	Code        string             `json:"code,omitempty" doc:"version of the program that trained"`
+	Spec        string             `json:"spec,omitempty" doc:"hash of the feature spec, hex"`
+	TrainedFrom *time.Time         `json:"trained_from,omitempty"`
+	TrainedTo   *time.Time         `json:"trained_to,omitempty"`
+	Params      json.RawMessage    `json:"params" doc:"settings and seed"`
+	Report      json.RawMessage    `json:"report" doc:"of the fit and of the backtest"`
+	Importance  []train.Importance `json:"importance" doc:"of features for trees, most important first; empty for models without"`
 }
 
 // Runs is the newest trainings.
@@ -98,7 +102,11 @@ func (s *server) registerRuns(r *routes) {
 			return nil, s.fault(ctx, err, "")
 		}
 		c := r.Record
-		return &runAnswer{Run{t, c.Code, c.Spec, utc(c.From), utc(c.To), c.Params, c.Report}}, nil
+		important, err := jobs.Importance(c)
+		if err != nil {
+			return nil, s.fault(ctx, err, "")
+		}
+		return &runAnswer{Run{t, c.Code, c.Spec, utc(c.From), utc(c.To), c.Params, c.Report, append([]train.Importance{}, important...)}}, nil
 	})
 	register(r, access.With(access.Viewer, access.ReadModels), get("model", "/v1/models/{model}", "A model version: where it came from, its life, and which agents held it when", http.StatusNotFound), func(ctx context.Context, in *modelQuery) (*modelAnswer, error) {
 		row, _, err := s.store.Model(ctx, org(ctx), in.Name)

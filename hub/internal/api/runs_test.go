@@ -20,7 +20,9 @@ func TestRunsAndTheModelsTheyMade(t *testing.T) {
 	srv := serve(t, s, nil)
 	ctx := t.Context()
 	run, id := uuid.Must(uuid.NewV7()), uuid.Must(uuid.NewV7())
-	if err := pgx.BeginFunc(ctx, s.Pool(), func(tx pgx.Tx) error { return s.PutTrainingRun(ctx, tx, v.org, run, time.Hour, "demand") }); err != nil {
+	if err := pgx.BeginFunc(ctx, s.Pool(), func(tx pgx.Tx) error {
+		return s.PutTrainingRun(ctx, tx, v.org, run, time.Hour, "demand", json.RawMessage("{}"))
+	}); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.StartTrainingRun(ctx, v.org, run, 1, now); err != nil {

@@ -6,12 +6,16 @@ package config
 import (
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/url"
 	"path/filepath"
+	"strconv"
 	"time"
 
+	"fluxora.dev/hub/internal/train"
 	"fluxora.dev/shared/meter"
+	"fluxora.dev/shared/model"
 	"fluxora.dev/shared/settings"
 )
 
@@ -84,15 +88,16 @@ type Uplink struct {
 
 // Training says when models are trained, and with how much.
 type Training struct {
-	Enabled    bool          `yaml:"enabled"`     // false: this process works no training jobs
-	At         string        `yaml:"at"`          // time of day of the daily training, in the zone of site.zone
-	FirstAfter time.Duration `yaml:"first_after"` // history that the first training waits for
-	CheckEvery time.Duration `yaml:"check_every"` // how often the first training is considered
-	History    time.Duration `yaml:"history"`     // at most this much is learnt from
-	Timeout    time.Duration `yaml:"timeout"`     // of one training
-	Threads    int           `yaml:"threads"`     // 0: as many as processors
-	Rounds     int           `yaml:"rounds"`      // boosting rounds; 0: the engine's default
-	MLflow     MLflow        `yaml:"mlflow"`
+	Enabled    bool              `yaml:"enabled"`     // false: this process works no training jobs
+	At         string            `yaml:"at"`          // time of day of the daily training, in the zone of site.zone
+	FirstAfter time.Duration     `yaml:"first_after"` // history that the first training waits for
+	CheckEvery time.Duration     `yaml:"check_every"` // how often the first training is considered
+	History    time.Duration     `yaml:"history"`     // at most this much is learnt from
+	Timeout    time.Duration     `yaml:"timeout"`     // of one training
+	Threads    int               `yaml:"threads"`     // 0: as many as processors
+	Rounds     int               `yaml:"rounds"`      // boosting rounds; 0: the engine's default
+	Settings   map[string]string `yaml:"settings"`    // of all trainings, by name, as fluxora-hub run settings lists them
+	MLflow     MLflow            `yaml:"mlflow"`
 }
 
 // MLflow is a tracking server that runs are copied to.
@@ -201,7 +206,10 @@ func (t Training) check(report func(key, format string, args ...any)) {
 	between(report, "training.history", t.History, 24*time.Hour, 20*365*24*time.Hour)
 	between(report, "training.timeout", t.Timeout, time.Minute, 7*24*time.Hour)
 	between(report, "training.threads", t.Threads, 0, 1024)
-	between(report, "training.rounds", t.Rounds, 0, 100_000)
+	between(report, "training.rounds", t.Rounds, 0, 10_000)
+	if _, err := train.Apply(train.Params{}, t.Settings); err != nil {
+		report("training.settings", "%s", err)
+	}
 	if u, err := url.Parse(t.MLflow.URL); t.MLflow.URL != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil) {
 		report("training.mlflow.url", "is no URL of a server: want http(s)://host:port without a user, or nothing")
 	}
@@ -209,6 +217,18 @@ func (t Training) check(report func(key, format string, args ...any)) {
 		report("training.mlflow.experiment", "is empty: want the name that runs are filed under")
 	}
 	between(report, "training.mlflow.timeout", t.MLflow.Timeout, 100*time.Millisecond, 10*time.Minute)
+}
+
+// All returns the settings of all trainings, those of Rounds among them.
+func (t Training) All() map[string]string {
+	out := map[string]string{}
+	if t.Rounds > 0 {
+		for _, family := range []string{model.FamilyGBDT, model.FamilyBoosted, model.FamilyQuantiles} {
+			out[family+".trees"] = strconv.Itoa(t.Rounds)
+		}
+	}
+	maps.Copy(out, t.Settings)
+	return out
 }
 
 // TimeOfDay returns At as hours and minutes.

@@ -25,35 +25,42 @@ type Specs interface {
 // Resolve returns the spec that a person names: default or nothing, a file with the text of one, a name, or a name and version as
 // winter@2. specs may be nil where there is no database.
 func Resolve(ctx context.Context, specs Specs, org uuid.UUID, name string) (feature.Spec, error) {
+	s, _, err := Find(ctx, specs, org, name)
+	return s, err
+}
+
+// Find does the same and says which one it is, by its name and version where it has one.
+func Find(ctx context.Context, specs Specs, org uuid.UUID, name string) (s feature.Spec, found string, err error) {
 	if name == "" || name == Default {
-		return feature.Default(), nil
+		return feature.Default(), Default, nil
 	}
 	if strings.ContainsAny(name, "./\\") {
 		text, err := os.ReadFile(name)
 		if err != nil {
-			return feature.Spec{}, fmt.Errorf("feature spec: %w", err)
+			return s, name, fmt.Errorf("feature spec: %w", err)
 		}
-		return parse(name, string(text))
+		s, err = parse(name, string(text))
+		return s, name, err
 	}
 	name, number, versioned := strings.Cut(name, "@")
 	version := 0
 	if versioned {
-		var err error
 		if version, err = strconv.Atoi(number); err != nil || version < 1 {
-			return feature.Spec{}, fmt.Errorf("feature spec %s@%s: want a version from 1, as %s@1", name, number, name)
+			return s, name, fmt.Errorf("feature spec %s@%s: want a version from 1, as %s@1", name, number, name)
 		}
 	}
 	if specs == nil {
-		return feature.Spec{}, fmt.Errorf("feature spec %q: want %s or the path of a file, as ./winter.txt", name, Default)
+		return s, name, fmt.Errorf("feature spec %q: want %s or the path of a file, as ./winter.txt", name, Default)
 	}
 	f, err := specs.FeatureSpec(ctx, org, name, version)
 	if errors.Is(err, store.ErrNotFound) {
-		return feature.Spec{}, fmt.Errorf("%w: want %s, one of `features list`, or the path of a file, as ./%s.txt", err, Default, name)
+		return s, name, fmt.Errorf("%w: want %s, one of `features list`, or the path of a file, as ./%s.txt", err, Default, name)
 	}
 	if err != nil {
-		return feature.Spec{}, err
+		return s, name, err
 	}
-	return parse(f.Name, f.Text)
+	s, err = parse(f.Name, f.Text)
+	return s, fmt.Sprintf("%s@%d", f.Name, f.Version), err
 }
 
 // parse reads a spec and says where it is from when it cannot.

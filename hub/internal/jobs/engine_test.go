@@ -62,13 +62,13 @@ func TestEngineTrainsOnTheStore(t *testing.T) {
 	for i := range 4 {
 		w.building(t, 120, uint64(i))
 	}
-	e := &jobs.Engine{Store: w.store, History: 365 * 24 * time.Hour, Threads: 2, Rounds: 60, Version: "test"}
+	e := &jobs.Engine{Store: w.store, History: 365 * 24 * time.Hour, Threads: 2, Settings: map[string]string{"gbdt.trees": "60", "boosted.trees": "60"}, Version: "test"}
 	w.work(t, e)
 	r, stages := w.end(t, w.ask(t))
 	if r.State != "done" || r.Outcome != "promoted" || !strings.Contains(r.Reason, "beats") || r.Intervals != 4*120*24 {
 		t.Fatalf("%s %s: %s, %d intervals, %s", r.State, r.Outcome, r.Reason, r.Intervals, r.Scores)
 	}
-	if c := r.Record; c.Spec == "" || c.Code != "test" || c.From == nil || c.To.Sub(*c.From) != 120*24*time.Hour || !json.Valid(c.Params) || !strings.Contains(string(c.Report), "held_loss") {
+	if c := r.Record; c.Spec == "" || c.Code != "test" || c.From == nil || c.To.Sub(*c.From) != 120*24*time.Hour || !json.Valid(c.Params) || !strings.Contains(string(c.Report), "held_loss") || !strings.Contains(string(c.Params), `"linear.penalty": "0"`) {
 		t.Errorf("record of the run: %+v", c)
 	}
 	if len(stages) < 2 {
@@ -95,7 +95,7 @@ func TestEngineTrainsOnTheStore(t *testing.T) {
 
 func TestEngineSaysWhatIsMissing(t *testing.T) {
 	w := open(t)
-	e := &jobs.Engine{Store: w.store, History: 365 * 24 * time.Hour, Threads: 1, Rounds: 5}
+	e := &jobs.Engine{Store: w.store, History: 365 * 24 * time.Hour, Threads: 1, Settings: map[string]string{"gbdt.trees": "5", "boosted.trees": "5"}}
 	learn := func() error {
 		_, err := e.Learn(t.Context(), jobs.Task{Org: w.org, Resolution: time.Hour, Progress: func(string, float64) {}})
 		return err

@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,21 +12,21 @@ import (
 	"github.com/google/uuid"
 
 	"fluxora.dev/hub/internal/backtest"
+	"fluxora.dev/hub/internal/featurestore"
 	"fluxora.dev/hub/internal/registry"
 	"fluxora.dev/hub/internal/store"
 	"fluxora.dev/hub/internal/train"
-	"fluxora.dev/hub/internal/train/gbdt"
 	"fluxora.dev/shared/model"
 )
 
 // Engine is the Learner that lets what selection chooses of the families compete with the active model and the baselines.
 type Engine struct {
-	Store   *store.Store
-	History time.Duration // at most this much of each point is learnt from
-	Threads int           // 0: as many as processors
-	Rounds  int           // boosting rounds; 0: the default of package gbdt
-	Version string        // of this program, noted with each run
-	Log     *slog.Logger  // nil: none
+	Store    *store.Store
+	History  time.Duration     // at most this much of each point is learnt from
+	Threads  int               // 0: as many as processors
+	Settings map[string]string // of all trainings, by name, as train.Settings lists them; an order's own come before them
+	Version  string            // of this program, noted with each run
+	Log      *slog.Logger      // nil: none
 }
 
 // Learn implements Learner.
@@ -38,17 +39,9 @@ func (e *Engine) Learn(ctx context.Context, t Task) (Result, error) {
 	if len(d.Points) == 0 {
 		return res, fmt.Errorf("%w: there are no intervals of resolution %s", ErrNothing, t.Resolution)
 	}
-	params := train.Params{Family: train.Selected, Threads: e.Threads, Checkpoint: t.Checkpoints}
-	if t.Active == nil { // any model is better than none, and a line is there within seconds
-		params.Members = []string{model.FamilyLinear, model.FamilySeasonal}
-	}
-	if params, err = e.tuned(ctx, t.Org, t.Resolution, params); err != nil {
+	params, err := e.params(ctx, t)
+	if err != nil {
 		return res, err
-	}
-	if e.Rounds > 0 {
-		params.Trees = gbdt.Defaults()
-		params.Trees.Trees = e.Rounds
-		params.Boosted = params.Trees
 	}
 	out, err := backtest.Contest(ctx, d, params, t.Active, func(stage string, share float64) { t.Progress(stage, 10+85*share) })
 	if errors.Is(err, train.ErrTooLittle) || errors.Is(err, backtest.ErrNothing) {
@@ -58,23 +51,54 @@ func (e *Engine) Learn(ctx context.Context, t Task) (Result, error) {
 		return res, err
 	}
 	res.Artifact, res.Scores, res.Better, res.Reason = out.Artifact, scoresOf(out.Report), out.Better, out.Reason
-	res.Record, err = record(e.Version, d, params, out)
+	res.Record, err = record(e.Version, d, params, t.Order.Features, out)
 	return res, err
 }
 
+// params returns what a training goes by: what searches found, then the settings of all trainings, then those of its order.
+func (e *Engine) params(ctx context.Context, t Task) (train.Params, error) {
+	p, err := e.tuned(ctx, t.Org, t.Resolution, train.Params{Family: train.Selected, Threads: e.Threads, Checkpoint: t.Checkpoints, Earlier: t.Active})
+	if err == nil {
+		p, err = train.Apply(p, e.Settings)
+	}
+	if err == nil {
+		p, err = t.Order.apply(p)
+	}
+	if t.Active == nil && p.Family == train.Selected && len(p.Members) == 0 { // any model is better than none, and a line is there within seconds
+		p.Members = []string{model.FamilyLinear, model.FamilySeasonal}
+	}
+	return p, err
+}
+
 // record returns what a run was made of, as it is kept for comparing.
-func record(version string, d train.Dataset, p train.Params, out backtest.Outcome) (store.RunRecord, error) {
+func record(version string, d train.Dataset, p train.Params, features string, out backtest.Outcome) (store.RunRecord, error) {
 	from, to := d.Range()
 	first, last := from.Time(), to.Time()
 	r := store.RunRecord{Code: version, Spec: out.Artifact.Spec.HexHash(), From: &first, To: &last}
+	settings := train.Values(p)
+	settings["features"] = cmp.Or(features, featurestore.Default)
 	var err error
-	if r.Params, err = json.Marshal(p); err != nil {
+	if r.Params, err = json.Marshal(settings); err != nil {
 		return r, fmt.Errorf("record parameters: %w", err)
 	}
 	if r.Report, err = json.Marshal(map[string]any{"fit": out.Fit, "backtest": out.Report}); err != nil {
 		return r, fmt.Errorf("record report: %w", err)
 	}
 	return r, nil
+}
+
+// Importance returns how important features were to the model of a run, most important first; none for families without trees.
+func Importance(r store.RunRecord) ([]train.Importance, error) {
+	var report struct {
+		Fit struct{ Importance []train.Importance }
+	}
+	if len(r.Report) == 0 {
+		return nil, nil
+	}
+	if err := json.Unmarshal(r.Report, &report); err != nil {
+		return nil, fmt.Errorf("report of a run: %w", err)
+	}
+	return report.Fit.Importance, nil
 }
 
 // Backtest measures the active model beside the baselines on the latest part of the history, and returns the scores and the

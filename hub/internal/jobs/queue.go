@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"time"
 
 	"github.com/google/uuid"
@@ -16,6 +17,8 @@ import (
 	"github.com/riverqueue/river/rivertype"
 
 	"fluxora.dev/hub/internal/store"
+	"fluxora.dev/hub/internal/train"
+	"fluxora.dev/shared/feature"
 )
 
 // schema holds the queue's own tables, apart from the hub's.
@@ -40,6 +43,35 @@ type Args struct {
 	Org          uuid.UUID `json:"org" river:"unique"`
 	ResolutionMs int64     `json:"resolution_ms" river:"unique"`
 	Run          uuid.UUID `json:"run"`
+	Order        Order     `json:"order,omitzero"`
+}
+
+// Order is what a training is asked to be, beyond what trainings are by themselves.
+type Order struct {
+	Settings map[string]string `json:"settings,omitempty"`  // by name, as train.Settings lists them
+	Features string            `json:"features,omitempty"`  // name of the feature spec, as winter@2; empty: the default
+	Spec     string            `json:"spec_text,omitempty"` // its text
+}
+
+func (o Order) zero() bool { return len(o.Settings) == 0 && o.Spec == "" }
+
+func (o Order) equal(p Order) bool { return maps.Equal(o.Settings, p.Settings) && o.Spec == p.Spec }
+
+// Check returns an error that names what no training can be.
+func (o Order) Check() error {
+	_, err := o.apply(train.Params{})
+	return err
+}
+
+// apply returns p as the order wants it.
+func (o Order) apply(p train.Params) (train.Params, error) {
+	if o.Spec != "" {
+		var err error
+		if p.Spec, err = feature.ParseSpec(o.Spec); err != nil {
+			return p, fmt.Errorf("feature spec %s: %w", o.Features, err)
+		}
+	}
+	return train.Apply(p, o.Settings)
 }
 
 // Kind names the job in the queue.
@@ -89,8 +121,16 @@ func NewAsker(st *store.Store, pool *pgxpool.Pool, log *slog.Logger) (*Asker, er
 // Train asks for a training and returns the id of its run. When one is unfinished already, that one's run is returned and
 // fresh is false.
 func (a *Asker) Train(ctx context.Context, org uuid.UUID, resolution time.Duration, cause string) (run uuid.UUID, fresh bool, err error) {
+	return a.TrainTo(ctx, org, resolution, cause, Order{})
+}
+
+// TrainTo does the same with an order. It is store.ErrConflict when an unfinished training is of another order.
+func (a *Asker) TrainTo(ctx context.Context, org uuid.UUID, resolution time.Duration, cause string, order Order) (run uuid.UUID, fresh bool, err error) {
+	if err := order.Check(); err != nil {
+		return uuid.Nil, false, fmt.Errorf("ask for training: %w", err)
+	}
 	for {
-		if run, fresh, err = a.train(ctx, org, resolution, cause); err != nil {
+		if run, fresh, err = a.train(ctx, org, resolution, cause, order); err != nil {
 			return uuid.Nil, false, fmt.Errorf("ask for training: %w", err)
 		}
 		if fresh {
@@ -111,13 +151,13 @@ func (a *Asker) Train(ctx context.Context, org uuid.UUID, resolution time.Durati
 	}
 }
 
-func (a *Asker) train(ctx context.Context, org uuid.UUID, resolution time.Duration, cause string) (run uuid.UUID, fresh bool, err error) {
+func (a *Asker) train(ctx context.Context, org uuid.UUID, resolution time.Duration, cause string, order Order) (run uuid.UUID, fresh bool, err error) {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return uuid.Nil, false, err
 	}
 	err = pgx.BeginFunc(ctx, a.pool, func(tx pgx.Tx) error {
-		res, err := a.client.InsertTx(ctx, tx, Args{Org: org, ResolutionMs: resolution.Milliseconds(), Run: id}, nil)
+		res, err := a.client.InsertTx(ctx, tx, Args{Org: org, ResolutionMs: resolution.Milliseconds(), Run: id, Order: order}, nil)
 		if err != nil {
 			return err
 		}
@@ -127,10 +167,17 @@ func (a *Asker) train(ctx context.Context, org uuid.UUID, resolution time.Durati
 				return fmt.Errorf("read the unfinished job %d: %w", res.Job.ID, err)
 			}
 			run = args.Run
+			if !order.zero() && !order.equal(args.Order) {
+				return fmt.Errorf("%w: training %s is unfinished and has other settings: wait for its end, or cancel it", store.ErrConflict, run)
+			}
 			return nil
 		}
 		run, fresh = id, true
-		return a.store.PutTrainingRun(ctx, tx, org, id, resolution, cause)
+		asked, err := json.Marshal(order)
+		if err != nil {
+			return err
+		}
+		return a.store.PutTrainingRun(ctx, tx, org, id, resolution, cause, asked)
 	})
 	return run, fresh, err
 }

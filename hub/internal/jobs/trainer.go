@@ -17,6 +17,7 @@ import (
 
 	"fluxora.dev/hub/internal/registry"
 	"fluxora.dev/hub/internal/store"
+	"fluxora.dev/hub/internal/train"
 	"fluxora.dev/shared/model"
 )
 
@@ -39,6 +40,7 @@ type Task struct {
 	Resolution  time.Duration
 	Active      *model.Artifact // what it competes with; nil when there is none
 	Checkpoints *Checkpoints    // of this run
+	Order       Order
 	Progress    Progress
 }
 
@@ -190,6 +192,10 @@ func (w *worker) Work(ctx context.Context, job *river.Job[Args]) error {
 	case errors.Is(ctx.Err(), context.Canceled):
 		log.InfoContext(ctx, "training interrupted, to be continued")
 		return errors.Join(o.Store.RequeueTrainingRun(late, a.Org, a.Run, "the trainer was stopped"), river.JobSnooze(0))
+	case errors.Is(err, train.ErrAsked): // another attempt would come to the same
+		end = store.TrainingRun{State: "failed", Reason: err.Error()}
+		o.Done("failed", o.Now().Sub(began))
+		return errors.Join(river.JobCancel(err), o.Store.FinishTrainingRun(late, a.Org, a.Run, end, o.Now().UTC(), nil))
 	case job.Attempt < job.MaxAttempts:
 		log.WarnContext(ctx, "training did not succeed, to be tried again", "error", err)
 		return errors.Join(err, o.Store.RequeueTrainingRun(late, a.Org, a.Run, err.Error()))
@@ -211,7 +217,7 @@ func (t *Trainer) train(ctx context.Context, a Args, progress Progress) (store.T
 		return store.TrainingRun{}, err
 	}
 	res, err := t.o.Learner.Learn(ctx, Task{
-		Org: a.Org, Resolution: a.resolution(), Active: active, Progress: progress,
+		Org: a.Org, Resolution: a.resolution(), Active: active, Progress: progress, Order: a.Order,
 		Checkpoints: &Checkpoints{ctx: ctx, store: t.o.Store, org: a.Org, run: a.Run},
 	})
 	if errors.Is(err, ErrNothing) {

@@ -65,10 +65,11 @@ func scanTrainingRun(row pgx.CollectableRow) (TrainingRun, error) {
 	return r, err
 }
 
-// PutTrainingRun adds a queued run within tx, the transaction that also inserts its job.
-func (s *Store) PutTrainingRun(ctx context.Context, tx pgx.Tx, org, run uuid.UUID, resolution time.Duration, cause string) error {
-	_, err := tx.Exec(ctx, `insert into training_run (org_id, run_id, resolution_ms, cause, state) values ($1, $2, $3, $4, 'queued')`,
-		org, run, resolution.Milliseconds(), cause)
+// PutTrainingRun adds a queued run within tx, the transaction that also inserts its job. asked are the settings that it was asked
+// to have, until it has ended and there are those that it had.
+func (s *Store) PutTrainingRun(ctx context.Context, tx pgx.Tx, org, run uuid.UUID, resolution time.Duration, cause string, asked json.RawMessage) error {
+	_, err := tx.Exec(ctx, `insert into training_run (org_id, run_id, resolution_ms, cause, state, params) values ($1, $2, $3, $4, 'queued', $5)`,
+		org, run, resolution.Milliseconds(), cause, asked)
 	if err != nil {
 		return fmt.Errorf("store training run: %w", err)
 	}

@@ -56,8 +56,8 @@ func QuickFamilies() []string {
 func FitAll(ctx context.Context, d Dataset, p Params, families []string, tell Progress) (Study, error) {
 	p = p.withDefaults()
 	s := Study{Fitted: map[string]Fitted{}}
-	if err := p.check(); err != nil {
-		return s, fmt.Errorf("train: %w", err)
+	if err := p.check(d); err != nil {
+		return s, err
 	}
 	for _, f := range families {
 		if !slices.Contains(Families(), f) {

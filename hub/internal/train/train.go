@@ -181,7 +181,19 @@ func Trees() gbdt.Params {
 	return p
 }
 
-func (p Params) check() error {
+// check returns an error that wraps ErrAsked unless p can be fitted to some data.
+func (p Params) check(d Dataset) error {
+	err := p.wrong()
+	if err == nil {
+		err = d.checkSpec(p)
+	}
+	if err != nil {
+		return fmt.Errorf("train: %w: %w", ErrAsked, err)
+	}
+	return nil
+}
+
+func (p Params) wrong() error {
 	if err := forecast.CheckLevels(p.Levels); err != nil {
 		return err
 	}
@@ -238,8 +250,8 @@ func fitters() map[string]fitter {
 func Fit(ctx context.Context, d Dataset, p Params, tell Progress) (*model.Artifact, Report, error) {
 	p = p.withDefaults()
 	r := Report{Family: p.Family}
-	if err := p.check(); err != nil {
-		return nil, r, fmt.Errorf("train: %w", err)
+	if err := p.check(d); err != nil {
+		return nil, r, err
 	}
 	if p.Family == model.FamilyEnsemble || p.Family == Selected {
 		s, err := FitAll(ctx, d, p, p.Members, tell)
