@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"fluxora.dev/hub/internal/access"
+	"fluxora.dev/hub/internal/docpage"
 	"fluxora.dev/hub/internal/middleware"
 	"fluxora.dev/hub/internal/ratelimit"
 	"fluxora.dev/hub/internal/store"
@@ -63,6 +64,9 @@ func New(o Options) http.Handler {
 		w.Header().Set("Content-Type", "application/openapi+json")
 		_, _ = w.Write(document)
 	}))
+	for path, page := range docpage.Handlers() {
+		r.handle(access.Open(), "GET "+path, page)
+	}
 	metrics := access.With(access.Operator, access.ReadMetrics)
 	if o.MetricsOpen {
 		metrics = access.Open()

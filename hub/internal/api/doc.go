@@ -5,7 +5,7 @@
 //
 // Invariants:
 //   - A route cannot be registered without what it needs of its caller (package access), and the gate asks it: nothing but /healthz,
-//     /readyz and /openapi.json answers without a credential (and /metrics when configured so); a path that
+//     /readyz, /openapi.json and /docs answers without a credential (and /metrics when configured so); a path that
 //     does not exist answers a stranger like one that does.
 //   - A caller belongs to one organisation, and every query names it: rows of another do not exist for the caller (404, not 403).
 //   - Every list is bounded and paged by a cursor; every request has a time limit and a bounded body.

@@ -252,3 +252,15 @@ func TestErrorsReadTheSameForBothKindsOfClients(t *testing.T) {
 		t.Error(fmt.Sprint("a stranger reads ", string(a.body)))
 	}
 }
+
+func TestDocsAreOpenAndTheirOwn(t *testing.T) {
+	srv := serve(t, storetest.Open(t), nil)
+	for _, path := range []string{"/docs", "/docs/", "/docs/start.js", "/docs/swagger-ui.css"} {
+		if a := ask(t, srv, "", path); a.status != 200 || !strings.Contains(a.header.Get("Content-Security-Policy"), "script-src 'self'") {
+			t.Errorf("GET %s: %d %v", path, a.status, a.header)
+		}
+	}
+	if a := ask(t, srv, "", "/docs/../v1/sites"); a.status != 401 {
+		t.Errorf("GET /docs/../v1/sites: %d, want 401", a.status)
+	}
+}
