@@ -7,11 +7,15 @@ import (
 	"fluxora.dev/shared/meter"
 )
 
-// Adapter widens and narrows the intervals of one point's forecasts by how its earlier ones turned out: after each interval
-// that is over, the outer level above (or below) moves out a little when it was passed and in by less when it was not, so
-// that in the long run it is passed as often as it says, whatever the point does. That is adaptive conformal inference
-// (Gibbs and Candès, 2021), with steps in proportion as quantile tracking takes them (Angelopoulos, Candès and Tibshirani,
-// 2023). Only the breadth moves: the middle level stays the model's.
+// Adapter widens and narrows the intervals of one point's forecasts by how its earlier ones turned out. Two things move the
+// breadth; the middle level stays the model's.
+//
+//   - Restlessness, of the point as a whole and of the last day or two: how far what happened strayed beside how far the model
+//     said it would (restless.go). Wild days follow wild days.
+//   - A factor for each horizon band and side: after each interval that is over, it grows a little when the outer level as served
+//     was passed, and shrinks by less when it was not, so that in the long run a level is passed as often as it says, whatever
+//     the point does. That is adaptive conformal inference (Gibbs and Candès, 2021), with steps in proportion as quantile
+//     tracking takes them (Angelopoulos, Candès and Tibshirani, 2023).
 //
 // One adapter outlives many models: what it learns is by what factor a model misjudges this point. It also outlives the program
 // that holds it (adapt_state.go). Intervals are learnt from in order of time, so that what an adapter knows follows from the
@@ -19,6 +23,7 @@ import (
 // not be used by two goroutines at once.
 type Adapter struct {
 	low, high float64 // the outer levels of the forecasts that were learnt from
+	restless  restless
 	bands     [adaptBands]adapted
 	kept      []kept // by origin
 	unsaved   bool   // a forecast was kept since the state was last encoded
@@ -26,7 +31,7 @@ type Adapter struct {
 
 // adapted is what was learnt of a horizon band.
 type adapted struct {
-	factor [2]float64 // of the breadth below and above, less 1
+	factor [2]float64 // of the breadth below and above when the point is as restless as it was expected to be, less 1
 	tally  Tally
 }
 
@@ -57,9 +62,9 @@ func (k *kept) end() meter.Millis { return k.origin.Add(time.Duration(k.next) * 
 const (
 	adaptApart = 20 * time.Hour // between forecasts that are learnt from: more say the same again
 	adaptReach = 48 * time.Hour // from the origin: later steps are not learnt from
-	adaptRate  = 0.03
-	adaptLeast = 0.25
-	adaptMost  = 6.0
+	adaptRate  = 0.025          // of an hour
+	adaptLeast = 0.1
+	adaptMost  = 10.0
 	maxKept    = 4
 	maxKeptFor = 576 // steps: 48 hours of five minutes
 
@@ -67,7 +72,7 @@ const (
 )
 
 // adaptEdges part the leads that are learnt apart.
-var adaptEdges = [...]time.Duration{6 * time.Hour, 24 * time.Hour}
+var adaptEdges = [...]time.Duration{6 * time.Hour, 12 * time.Hour, 18 * time.Hour, 24 * time.Hour}
 
 const adaptBands = len(adaptEdges) + 1
 
@@ -82,7 +87,7 @@ func adaptBand(lead time.Duration) int {
 }
 
 // AdaptBandNames names the horizon bands that are learnt apart, in order.
-func AdaptBandNames() []string { return []string{"0-6h", "6-24h", "24h-"} }
+func AdaptBandNames() []string { return []string{"0-6h", "6-12h", "12-18h", "18-24h", "24h-"} }
 
 // Coverage returns by horizon band where what happened lay in the intervals that were served.
 func (a *Adapter) Coverage() []Tally {
@@ -104,14 +109,16 @@ func (a *Adapter) Adapt(f Forecast, h feature.History) Forecast {
 	a.learn(h, f.Origin)
 	out := f
 	out.Values = append([]float64(nil), f.Values...)
+	rest := a.restless.factor()
 	for s := 1; s <= f.Steps(); s++ {
 		row := out.Values[(s-1)*l : s*l]
-		factor := &a.bands[adaptBand(time.Duration(s-1)*f.Resolution)].factor
+		factor := a.bands[adaptBand(time.Duration(s-1)*f.Resolution)].factor
+		below, above := float64((1+factor[0])*rest), float64((1+factor[1])*rest)
 		for i, v := range row {
-			if i < middle && factor[0] != 0 { // what nothing was learnt of keeps its bits
-				row[i] = max(0, row[middle]-float64((row[middle]-v)*(1+factor[0])))
-			} else if i > middle && factor[1] != 0 {
-				row[i] = row[middle] + float64((v-row[middle])*(1+factor[1]))
+			if i < middle && below != 1 { // what nothing was learnt of keeps its bits
+				row[i] = max(0, row[middle]-float64((row[middle]-v)*below))
+			} else if i > middle && above != 1 {
+				row[i] = row[middle] + float64((v-row[middle])*above)
 			}
 		}
 	}
@@ -191,18 +198,18 @@ func (a *Adapter) observe(s keptStep, lead, resolution time.Duration, actual flo
 	b := &a.bands[adaptBand(lead)]
 	hours := float64(resolution) / float64(time.Hour)
 	b.tally.add(s.served, actual, hours)
+	if lead < restlessLead {
+		a.restless.observe(float64(s.model[2])-float64(s.model[0]), tailScore(a.low)+tailScore(1-a.high), actual-float64(s.served[1]), hours)
+	}
 	// Resolutions finer than an hour learn no faster: their intervals say much the same.
 	rate := adaptRate * hours
+	passed := [2]bool{actual < float64(s.served[0]), actual > float64(s.served[2])}
 	for side, miss := range [2]float64{a.low, 1 - a.high} {
-		off, breadth := float64(s.model[1])-actual, float64(s.model[1])-float64(s.model[0])
-		if side == 1 {
-			off, breadth = -off, float64(s.model[2])-float64(s.model[1])
-		}
 		if miss >= 0.5 { // there is no level on this side
 			continue
 		}
 		k := 1 + b.factor[side]
-		if off > float64(breadth*k) {
+		if passed[side] {
 			k += float64(float64(rate*(1-miss)) * k)
 		} else {
 			k -= float64(float64(rate*miss) * k)

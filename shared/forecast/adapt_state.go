@@ -29,9 +29,10 @@ import (
 var ErrAdapterState = errors.New("state of an adapter is damaged or of another version")
 
 const (
-	adapterVersion = 1
+	adapterVersion = 2
 	maxState       = 128 << 10 // bytes
 	mostTally      = 1e6       // hours
+	mostStrayed    = 1e18      // Wh
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -60,7 +61,7 @@ func (a *Adapter) Encode() []byte {
 }
 
 func (a *Adapter) appendLearnt(b []byte) []byte {
-	b = appendFloat64s(b, a.low, a.high)
+	b = appendFloat64s(b, a.low, a.high, a.restless.expected, a.restless.strayed)
 	for _, band := range a.bands {
 		b = appendFloat64s(b, band.factor[0], band.factor[1], band.tally.Below, band.tally.Within, band.tally.Above)
 	}
@@ -90,6 +91,7 @@ func DecodeAdapter(b []byte) (*Adapter, error) {
 
 func (a *Adapter) decodeLearnt(r *stateReader) {
 	a.low, a.high = r.float64(0, 1), r.float64(0, 1)
+	a.restless = restless{r.float64(0, mostStrayed), r.float64(0, mostStrayed)}
 	for i := range a.bands {
 		band := &a.bands[i]
 		for side := range band.factor {

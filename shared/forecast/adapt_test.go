@@ -67,3 +67,38 @@ func TestAdapterLearnsFromWhatIsKnown(t *testing.T) {
 		}
 	}
 }
+
+// TestAdapterFollowsRestlessness: after wild days intervals are wide at once, after calm ones narrow, and the whole covers
+// what it says.
+func TestAdapterFollowsRestlessness(t *testing.T) {
+	var a forecast.Adapter
+	rng := rand.New(rand.NewPCG(3, 4))
+	h := feature.History{Resolution: time.Hour}
+	var all forecast.Score
+	var breadth, days [2]float64 // after calm and after wild days
+	for day := range 200 {
+		wild := day / 8 % 2 // spells of eight days
+		origin := meter.Millis(day) * 86_400_000
+		f := forecast.Forecast{Point: "p", Origin: origin, Resolution: time.Hour, Rung: forecast.Active, Levels: []float64{0.1, 0.5, 0.9}}
+		for range 24 {
+			f.Values = append(f.Values, 900, 1000, 1100)
+		}
+		made := a.Adapt(f, h)
+		if day > 40 && day%8 > 2 {
+			breadth[wild] += made.Values[2] - made.Values[0]
+			days[wild]++
+		}
+		for s := range 24 {
+			h.Energy = append(h.Energy, 1000+[2]float64{40, 160}[wild]*rng.NormFloat64())
+			if day > 40 {
+				all.Add(made.Levels, made.Values[3*s:3*s+3], h.Energy[len(h.Energy)-1])
+			}
+		}
+	}
+	if c := all.Coverage(); c < 0.78 || c > 0.82 {
+		t.Errorf("%.1f %% are covered, want 80", 100*c)
+	}
+	if calm, wild := breadth[0]/days[0], breadth[1]/days[1]; wild < 2*calm {
+		t.Errorf("breadth %.0f after calm days, %.0f after days four times as wild", calm, wild)
+	}
+}
