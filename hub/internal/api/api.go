@@ -17,6 +17,7 @@ import (
 
 	"fluxora.dev/hub/internal/access"
 	"fluxora.dev/hub/internal/docpage"
+	"fluxora.dev/hub/internal/idempotency"
 	"fluxora.dev/hub/internal/middleware"
 	"fluxora.dev/hub/internal/ratelimit"
 	"fluxora.dev/hub/internal/store"
@@ -81,6 +82,7 @@ func New(o Options) http.Handler {
 	// From the route outwards.
 	var h http.Handler = newRequestMetrics(o.Registry).wrap(r.mux)
 	h = middleware.Conditional(h)
+	h = idempotency.Wrap(h, idempotency.Options{Store: s.store, Caller: keyOf, Lease: 2*o.Timeout + 10*time.Second, Log: o.Log})
 	h = gate.wrap(h)
 	h = middleware.Slash(h)
 	h = middleware.Crowd(h, cmp.Or(o.Concurrency, 64), o.Timeout/2, probe)
@@ -90,6 +92,15 @@ func New(o Options) http.Handler {
 	h = middleware.Origins(h, o.Origins)
 	h = middleware.Secure(h)
 	return middleware.Identify(h, o.Log)
+}
+
+// keyOf returns by whom a request is made, for idempotency keys: each caller has its own.
+func keyOf(r *http.Request) store.IdempotencyKey {
+	c := callerOf(r.Context())
+	if c.Role == access.Nobody {
+		return store.IdempotencyKey{}
+	}
+	return store.IdempotencyKey{Org: c.Organisation, Caller: string(c.Kind) + " " + c.Subject}
 }
 
 // endless reports whether a request is for a stream, which ends when the caller or the hub goes.

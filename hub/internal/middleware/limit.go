@@ -2,6 +2,7 @@ package middleware
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
@@ -90,4 +91,10 @@ func Recover(next http.Handler, log *slog.Logger) http.Handler {
 		}()
 		next.ServeHTTP(seen, r)
 	})
+}
+
+// TooLarge reports whether reading a body ended because of Bound.
+func TooLarge(err error) bool {
+	_, ok := errors.AsType[*http.MaxBytesError](err)
+	return ok
 }
