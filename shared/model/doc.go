@@ -23,7 +23,7 @@
 //
 // Body:
 //
-//	2+k     family: "gbdt", "seasonal", "linear", "forest", "additive" or "lstm"
+//	2+k     family: "gbdt", "seasonal", "linear", "forest", "additive", "lstm", "weeks", "boosted" or "ensemble"
 //	4+k     feature spec in text form (package feature)
 //	32      SHA-256 of that text
 //	1+8L    count L of levels (1–99), each a float64, ascending in (0,1)
@@ -153,6 +153,17 @@
 //	        and the share of it that is known, for its state, and biases; of the first hidden layer for the state, for
 //	        the inputs, for the tables (a row for each value) and biases; of the second, and biases; of the outputs, a row
 //	        for each level, and biases
+//
+// Family weeks: centre = unit · unroot(level + sum over the hours of weight(step, hour) · (root − level) + constant(step)), by the
+// first line whose stretch is filled, 1 when none is; root is the eighth root of an hour's share in the mean (the unit) plus
+// 0.05, level its mean over the last week
+//
+//	scatter
+//	2+2k    count of hours (1–512) and their columns, oldest first
+//	1       steps in an hour
+//	1       count of lines (1–8), the longest first, each
+//	  2, 2    hours, steps
+//	  4·…     weights, float32, by step: of the hours, oldest first, and the constant
 //
 // Family boosted: as family linear, with the sum of trees added to the centre
 //

@@ -9,6 +9,7 @@ const (
 	FamilyLinear    = "linear"    // a line through lags, calendar and weather, with calibrated spread
 	FamilyLSTM      = "lstm"      // an encoder of the past and a decoder of each step, on an anchor
 	FamilyAdditive  = "additive"  // a sum of trend, waves, holidays and weather that a person can read
+	FamilyWeeks     = "weeks"     // a line through every hour of the last weeks, for each step
 	FamilyBoosted   = "boosted"   // trees on what a line leaves
 	FamilyEnsemble  = "ensemble"  // a weighted mean of models of the other families
 )
@@ -24,5 +25,6 @@ func decoders() map[string]decoder {
 	return map[string]decoder{
 		FamilyGBDT: decodeGBDT, FamilyQuantiles: decodeQuantiles, FamilySeasonal: decodeSeasonal, FamilyLinear: decodeLinear, FamilyLSTM: decodeLSTM,
 		FamilyBoosted: decodeBoosted, FamilyEnsemble: decodeMixture, FamilyForest: decodeForest, FamilyAdditive: decodeAdditive,
+		FamilyWeeks: decodeWeeks,
 	}
 }

@@ -70,6 +70,8 @@ func made(t testing.TB, family string, seed uint64) *model.Artifact {
 		a.Model, err = mixtureOf(t, seed, bands, model.FamilyGBDT, model.FamilySeasonal, model.FamilyLinear)
 	case model.FamilyAdditive:
 		a.Model, err = additiveOf(rng, spec, bands)
+	case model.FamilyWeeks:
+		a.Model, err = weeksOf(rng, spec.Len(), bands)
 	case model.FamilyForest:
 		a.Model, err = forestOf(rng, spec.Len(), bands, anchor(rng, bands, 1, 9, 17), 20)
 	}
@@ -121,7 +123,7 @@ func someRows(rng *rand.Rand, features, n int) []float32 {
 	return rows
 }
 
-var families = []string{model.FamilyGBDT, model.FamilyQuantiles, model.FamilySeasonal, model.FamilyLinear, model.FamilyForest, model.FamilyAdditive, model.FamilyLSTM, model.FamilyBoosted, model.FamilyEnsemble}
+var families = []string{model.FamilyGBDT, model.FamilyQuantiles, model.FamilySeasonal, model.FamilyLinear, model.FamilyForest, model.FamilyAdditive, model.FamilyLSTM, model.FamilyWeeks, model.FamilyBoosted, model.FamilyEnsemble}
 
 func encode(t testing.TB, a *model.Artifact) []byte {
 	t.Helper()
@@ -478,6 +480,9 @@ func small(t testing.TB, family, text string) *model.Artifact {
 	case model.FamilyLSTM:
 		net := network(rand.New(rand.NewPCG(1, 1)), 2, []int{1, 0}, 1, 2)
 		a.Model, err = model.NewLSTM(spec.Len(), bands, model.Anchor{Base: []int{1}}, model.Anchor{}, 0.1, net)
+	case model.FamilyWeeks:
+		s := model.Scatter{Bands: bands, LeastSpread: 0.1}
+		a.Model, err = model.NewWeeks(spec.Len(), s, []int{1, 0}, 1, []model.PastLine{{Hours: 2, Steps: 1, Weights: []float32{1, 2, 3}}})
 	}
 	if err != nil {
 		t.Fatal(err)

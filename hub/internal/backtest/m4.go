@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"fluxora.dev/hub/internal/recording"
@@ -43,8 +44,25 @@ type M4Report struct {
 // Naive2 is the benchmark of the competition: the last value, adjusted by the season where there is one.
 const Naive2 = "naive2"
 
-// m4Start is a Monday, and long ago, so that no holiday is meant.
-var m4Start = meter.MillisOf(time.Date(2001, 1, 1, 0, 0, 0, 0, time.UTC))
+// m4End is where all series end, so that the last days of each judge what is fitted to the days before.
+var m4End = meter.MillisOf(time.Date(2001, 1, 1, 0, 0, 0, 0, time.UTC))
+
+// m4Calendar are the features of a calendar, which anonymous series have not: nobody knows when they began.
+var m4Calendar = []string{
+	"hour", "quarter", "weekday", "weekend", "kind", "similar mean 4", "shift 4", "holiday", "holiday before", "holiday after", "holiday day 1",
+	"holiday week 1", "holidays near 3", "bridge",
+}
+
+// m4Spec returns the default spec without a calendar.
+func m4Spec() (feature.Spec, error) {
+	var kept []string
+	for line := range strings.Lines(feature.Default().String()) {
+		if !slices.Contains(m4Calendar, strings.TrimSpace(line)) {
+			kept = append(kept, line)
+		}
+	}
+	return feature.ParseSpec(strings.Join(kept, ""))
+}
 
 // Run fits and scores.
 func (o M4) Run(ctx context.Context) (M4Report, error) {
@@ -78,6 +96,11 @@ func (o M4) Run(ctx context.Context) (M4Report, error) {
 	cpu := map[string]float64{}
 	if len(families) > 0 {
 		p := o.Params
+		if p.Spec.Len() == 0 {
+			if p.Spec, err = m4Spec(); err != nil {
+				return out, err
+			}
+		}
 		p.Horizon = time.Duration(o.Horizon) * time.Hour
 		asked := slices.DeleteFunc(slices.Clone(families), func(name string) bool { return name == Selected })
 		r := Recorded{Tell: o.Tell}
@@ -120,9 +143,9 @@ func (o M4) Run(ctx context.Context) (M4Report, error) {
 	return out, ctx.Err()
 }
 
-// history lays a series on the hours from m4Start on.
+// history lays a series on the hours up to m4End.
 func (o M4) history(s recording.Series) feature.History {
-	return feature.History{Start: m4Start, Resolution: time.Hour, Energy: s.Values, Zone: time.UTC}
+	return feature.History{Start: m4End.Add(-time.Duration(len(s.Values)) * time.Hour), Resolution: time.Hour, Energy: s.Values, Zone: time.UTC}
 }
 
 // score returns the means over series. Where nothing can be made Naive2 stands in.

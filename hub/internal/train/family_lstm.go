@@ -66,6 +66,7 @@ func fitLSTM(ctx context.Context, t *table, p Params, tell Progress, r *Report) 
 func newNetwork(p Params) (model.Network, error) {
 	net := model.Network{Patch: p.LSTM.Patch, Cells: p.LSTM.Cells, Hidden: p.LSTM.Hidden}
 	net.Past = pastColumns(p.Spec)
+	net.Past = net.Past[max(0, len(net.Past)-sequenceHours):]
 	if len(net.Past) == 0 || len(net.Past)%net.Patch != 0 {
 		return net, fmt.Errorf("feature spec: %d of the features \"past 1\", \"past 2\" …: want a multiple of %d, which are read at a time", len(net.Past), net.Patch)
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"fluxora.dev/shared/feature"
+	"fluxora.dev/shared/model"
 )
 
 // sequenceHours is how much of the past a sequence model reads where the spec does not say.
@@ -15,13 +16,17 @@ const sequenceHours = 168
 // other families leave them alone: each hour says little, and there are many.
 func isPast(name string) bool { return strings.HasPrefix(name, "past ") }
 
-// withPast returns a spec with the hours of the past that a sequence model reads: its own, or else so many more features.
-func withPast(spec feature.Spec) feature.Spec {
-	if slices.ContainsFunc(spec.Names(), isPast) {
+// withPast returns a spec with the hours of the past that families read: its own, or else as many as the one that reads most.
+func withPast(spec feature.Spec, families []string) feature.Spec {
+	hours := 0
+	for _, f := range families {
+		hours = max(hours, map[string]int{model.FamilyLSTM: sequenceHours, model.FamilyWeeks: weeksHours}[f])
+	}
+	if hours == 0 || slices.ContainsFunc(spec.Names(), isPast) {
 		return spec
 	}
 	text := strings.TrimSuffix(spec.String(), "\n") + "\n"
-	for k := range sequenceHours {
+	for k := range hours {
 		text += fmt.Sprintf("past %d\n", k+1)
 	}
 	wide, err := feature.ParseSpec(text)

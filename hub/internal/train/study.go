@@ -71,9 +71,7 @@ func FitAll(ctx context.Context, d Dataset, p Params, families []string, tell Pr
 	if from, to := d.Range(); slices.Contains(members, model.FamilyAdditive) && to.Sub(from) >= yearNeeded {
 		p.Spec = withYear(p.Spec)
 	}
-	if slices.Contains(members, model.FamilyLSTM) {
-		p.Spec = withPast(p.Spec)
-	}
+	p.Spec = withPast(p.Spec, members)
 	tell.tell("rows", 0)
 	began := ProcessCPU()
 	t, err := newTable(ctx, d, p)

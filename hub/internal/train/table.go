@@ -33,6 +33,8 @@ type table struct {
 	cut        meter.Millis
 	from, to   meter.Millis // of the histories that fit and held are from
 	bins       *binned
+	ready      []prepared // the histories of the points
+	windows    *windows
 	skipped    int // points without a single row
 	met        Preparation
 	origin     []meter.Millis
@@ -59,7 +61,7 @@ func newTable(ctx context.Context, d Dataset, p Params) (*table, error) {
 	if len(d.Points) == 0 {
 		return nil, fmt.Errorf("%w: no points", ErrTooLittle)
 	}
-	t := &table{bins: new(binned), resolution: d.Points[0].History.Resolution, width: p.Spec.Len()}
+	t := &table{bins: new(binned), windows: new(windows), ready: make([]prepared, len(d.Points)), resolution: d.Points[0].History.Resolution, width: p.Spec.Len()}
 	total := time.Duration(0)
 	checked := map[*feature.Site]bool{}
 	for _, pt := range d.Points {
@@ -89,6 +91,7 @@ func newTable(ctx context.Context, d Dataset, p Params) (*table, error) {
 			for i := range jobs {
 				var met Preparation
 				ready := prepare(d.Points[i].History, d.Points[i].Loaded, &met)
+				t.ready[i] = ready
 				parts[i] = rowsOf(b, ready, o, p.Seed+uint64(i), t.width)
 				met.Jumped = parts[i].met.Jumped
 				parts[i].met = met

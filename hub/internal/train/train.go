@@ -123,8 +123,8 @@ func (p Params) withDefaults() Params {
 		p.Spec = feature.Default()
 	}
 	switch p.Family {
-	case model.FamilyLSTM:
-		p.Spec = withPast(p.Spec)
+	case model.FamilyLSTM, model.FamilyWeeks:
+		p.Spec = withPast(p.Spec, []string{p.Family})
 	case model.FamilyAdditive:
 		p.Spec = withYear(p.Spec)
 	}
@@ -242,7 +242,7 @@ func fitters() map[string]fitter {
 	return map[string]fitter{
 		model.FamilyGBDT: fitGBDT, model.FamilySeasonal: fitSeasonal, model.FamilyLinear: fitLinear, model.FamilyBoosted: fitBoosted,
 		model.FamilyForest: fitForest, model.FamilyAdditive: fitAdditive,
-		model.FamilyLSTM: fitLSTM, model.FamilyQuantiles: fitQuantiles,
+		model.FamilyLSTM: fitLSTM, model.FamilyWeeks: fitWeeks, model.FamilyQuantiles: fitQuantiles,
 	}
 }
 
