@@ -24,6 +24,9 @@ var (
 	ErrUndeclared = errors.New("series is not declared")
 	ErrCorrupt    = errors.New("can never be stored") // a batch or a report that does not decode, add up or fit
 	ErrTokenUsed  = errors.New("enrolment token is used")
+
+	// ErrTokenReused says that a refresh token came a second time.
+	ErrTokenReused = errors.New("refresh token was used before")
 )
 
 //go:embed migrations/*.sql
