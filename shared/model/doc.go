@@ -182,4 +182,12 @@
 //	  1+k     family, any but this
 //	  4+k     its own bytes
 //	8·B·G·M weights, float64, ≥ 0, in no group of a band all 0
+//
+// Family by-point: what the model of the point says, or else the shared one
+//
+//	1+k     family of all, any but this and ensemble
+//	4+k     the shared model's own bytes
+//	4       count of points that have a model of their own, ascending, each
+//	  8       FNV-1a of 64 bits of the name: point, a space, register
+//	  4+k     its own bytes
 package model

@@ -11,6 +11,7 @@ const (
 	FamilyAdditive  = "additive"  // a sum of trend, waves, holidays and weather that a person can read
 	FamilyWeeks     = "weeks"     // a line through every hour of the last weeks, for each step
 	FamilyBoosted   = "boosted"   // trees on what a line leaves
+	FamilyByPoint   = "by-point"  // models of one family, one for each of some points and one for all others
 	FamilyEnsemble  = "ensemble"  // a weighted mean of models of the other families
 )
 
@@ -25,6 +26,6 @@ func decoders() map[string]decoder {
 	return map[string]decoder{
 		FamilyGBDT: decodeGBDT, FamilyQuantiles: decodeQuantiles, FamilySeasonal: decodeSeasonal, FamilyLinear: decodeLinear, FamilyLSTM: decodeLSTM,
 		FamilyBoosted: decodeBoosted, FamilyEnsemble: decodeMixture, FamilyForest: decodeForest, FamilyAdditive: decodeAdditive,
-		FamilyWeeks: decodeWeeks,
+		FamilyWeeks: decodeWeeks, FamilyByPoint: decodeByPoint,
 	}
 }

@@ -165,14 +165,7 @@ func (m *Mixture) encode(w *writer) {
 	w.f64(m.Least)
 	w.u8(uint8(len(m.Members)))
 	for _, member := range m.Members {
-		w.u8(uint8(len(member.Family)))
-		w.b = append(w.b, member.Family...)
-		own := &writer{}
-		if e, ok := member.Model.(encoder); ok {
-			e.encode(own)
-		}
-		w.u32(uint32(len(own.b)))
-		w.b = append(w.b, own.b...)
+		w.member(member)
 	}
 	w.f64s(m.Weights)
 }
@@ -195,17 +188,8 @@ func decodeMixture(r *reader, features int, levels []float64) (Model, error) {
 	}
 	members := make([]Member, n)
 	for i := range members {
-		members[i].Family = string(r.bytes(int(r.u8())))
-		own := &reader{b: r.bytes(r.count())}
-		decode, ok := decoders()[members[i].Family]
-		if r.bad || !ok || members[i].Family == FamilyEnsemble {
-			return nil, fmt.Errorf("member %d of family %.20q", i+1, members[i].Family)
-		}
-		if members[i].Model, err = decode(own, features, levels); err != nil {
+		if members[i], err = r.member(features, levels); err != nil {
 			return nil, fmt.Errorf("member %d: %w", i+1, err)
-		}
-		if own.bad || own.left() > 0 {
-			return nil, fmt.Errorf("member %d: %d bytes too many or too few", i+1, own.left())
 		}
 	}
 	weights := r.f64s(bands.Count() * count * n)

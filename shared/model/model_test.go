@@ -68,6 +68,8 @@ func made(t testing.TB, family string, seed uint64) *model.Artifact {
 		}
 	case model.FamilyEnsemble:
 		a.Model, err = mixtureOf(t, seed, bands, model.FamilyGBDT, model.FamilySeasonal, model.FamilyLinear)
+	case model.FamilyByPoint:
+		a.Model, err = byPointOf(t, seed, model.FamilyGBDT, "school energy-import", "house energy-import")
 	case model.FamilyAdditive:
 		a.Model, err = additiveOf(rng, spec, bands)
 	case model.FamilyWeeks:
@@ -123,7 +125,7 @@ func someRows(rng *rand.Rand, features, n int) []float32 {
 	return rows
 }
 
-var families = []string{model.FamilyGBDT, model.FamilyQuantiles, model.FamilySeasonal, model.FamilyLinear, model.FamilyForest, model.FamilyAdditive, model.FamilyLSTM, model.FamilyWeeks, model.FamilyBoosted, model.FamilyEnsemble}
+var families = []string{model.FamilyGBDT, model.FamilyQuantiles, model.FamilySeasonal, model.FamilyLinear, model.FamilyForest, model.FamilyAdditive, model.FamilyLSTM, model.FamilyWeeks, model.FamilyBoosted, model.FamilyEnsemble, model.FamilyByPoint}
 
 func encode(t testing.TB, a *model.Artifact) []byte {
 	t.Helper()
@@ -450,6 +452,9 @@ func small(t testing.TB, family, text string) *model.Artifact {
 		a.Model, err = model.NewSeasonal(spec.Len(), bands, []int{1})
 	case model.FamilyLinear:
 		a.Model, err = lineOf(rand.New(rand.NewPCG(1, 1)), spec, bands)
+	case model.FamilyByPoint:
+		one := small(t, model.FamilySeasonal, text).Model
+		a.Model, err = model.NewByPoint(model.FamilySeasonal, one, []model.OwnModel{{Point: 1, Model: one}})
 	case model.FamilyAdditive:
 		a.Model, err = additiveOf(rand.New(rand.NewPCG(1, 1)), spec, bands)
 	case model.FamilyForest:

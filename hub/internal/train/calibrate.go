@@ -59,9 +59,9 @@ func quantilesByBand(b model.Bands, levels, errs []float64, leads []float32, cen
 
 // conformal returns by how much each level must move, by horizon band and as multiples of a unit of each row, for the held-out
 // actuals to lie below it as often as it says: conformalized quantile regression (Romano, Patterson and Candès, 2019). said has
-// the levels of each held-out row. The middle stays where it is, and so does its mean absolute error, which is returned: that of
+// the levels of each held-out row. The middle stays where it is, and so do its absolute errors, which are returned: that of
 // the held-out weeks is mostly their weather.
-func conformal(t *table, p Params, said, units []float64) (b model.Bands, loss float64) {
+func conformal(t *table, p Params, said, units []float64) (b model.Bands, errs []float64) {
 	n, middle := len(p.Levels), model.Middle(p.Levels)
 	b = bands(p)
 	ratios, pooled := make([][]float64, b.Count()*n), make([][]float64, n)
@@ -72,7 +72,7 @@ func conformal(t *table, p Params, said, units []float64) (b model.Bands, loss f
 			ratios[band*n+k] = append(ratios[band*n+k], e)
 			pooled[k] = append(pooled[k], e)
 		}
-		loss += math.Abs(t.target[at] - said[i*n+middle])
+		errs = append(errs, math.Abs(t.target[at]-said[i*n+middle]))
 	}
 	for band := range b.Count() {
 		z := make([]float64, n)
@@ -88,5 +88,5 @@ func conformal(t *table, p Params, said, units []float64) (b model.Bands, loss f
 			b.Z = append(b.Z, v-z[middle])
 		}
 	}
-	return b, loss / float64(max(1, len(t.held)))
+	return b, errs
 }

@@ -358,7 +358,7 @@ func fitAdditive(ctx context.Context, t *table, p Params, tell Progress, r *Repo
 	tell.tell("spread", 0.6)
 	left := leftByAdditive(t, m)
 	s := scatter(t, p, left)
-	r.HeldLoss = heldLoss(t, left)
+	r.judge(heldErrors(t, left))
 
 	tell.tell("all rows", 0.7)
 	all := slices.Concat(t.fit, t.held)

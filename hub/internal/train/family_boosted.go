@@ -43,7 +43,7 @@ func fitBoosted(ctx context.Context, t *table, p Params, tell Progress, r *Repor
 		left[i] -= bent[i]
 	}
 	s := scatter(t, p, left)
-	r.HeldLoss = heldLoss(t, left)
+	r.judge(heldErrors(t, left))
 
 	tell.tell("line and trees on all rows", 0.6)
 	all := slices.Concat(t.fit, t.held)

@@ -40,17 +40,28 @@ type said struct {
 	members [][]float64 // by member, rows × levels
 }
 
+// predict returns what a model says of some rows, ascending, of each point by what it knows of it.
+func (t *table) predict(m model.Model, rows []int32, levels int) []float64 {
+	out := make([]float64, len(rows)*levels)
+	var packed []float32
+	for from := 0; from < len(rows); {
+		point, to := t.point[rows[from]], from
+		packed = packed[:0]
+		for to < len(rows) && t.point[rows[to]] == point {
+			packed = append(packed, t.row(rows[to])...)
+			to++
+		}
+		model.ForPoint(m, t.names[point]).Predict(packed, to-from, out[from*levels:to*levels])
+		from = to
+	}
+	return out
+}
+
 // sayings lets models predict some rows.
 func sayings(t *table, p Params, rows []int32, models []model.Model) said {
 	s := said{t: t, rows: rows, levels: len(p.Levels)}
-	packed := make([]float32, 0, len(rows)*t.width)
-	for _, r := range rows {
-		packed = append(packed, t.row(r)...)
-	}
 	for _, m := range models {
-		out := make([]float64, len(rows)*s.levels)
-		m.Predict(packed, len(rows), out)
-		s.members = append(s.members, out)
+		s.members = append(s.members, t.predict(m, rows, s.levels))
 	}
 	of := t.pointWeights(p)
 	s.weight = make([]float64, len(rows))
@@ -193,16 +204,15 @@ func (s *said) calibrated(p Params, g model.Parting, members []model.Member, wei
 		return nil, err
 	}
 	l, middle := s.levels, model.Middle(p.Levels)
-	out := make([]float64, l)
 	ratios, leads := make([]float64, 0, len(s.rows)), make([]float32, 0, len(s.rows))
 	var breadths []float64
-	for _, r := range s.rows {
-		raw.Predict(s.t.row(r), 1, out)
+	for out := range slices.Chunk(s.t.predict(raw, s.rows, l), l) {
 		breadths = append(breadths, (out[l-1]-out[0])/2)
 	}
 	raw.Least = max(0.05*stat.Mean(breadths, nil), 1e-6)
-	for _, r := range s.rows {
-		raw.Predict(s.t.row(r), 1, out)
+	said := s.t.predict(raw, s.rows, l)
+	for i, r := range s.rows {
+		out := said[i*l : (i+1)*l]
 		e := s.t.target[r] - out[middle]
 		breadth := out[l-1] - out[middle]
 		if e < 0 {
@@ -246,7 +256,7 @@ func (s *Study) mix(t *table, p Params, members []string) error {
 	var models []model.Model
 	for _, name := range members {
 		f := s.Fitted[name]
-		trials, finals = append(trials, model.Member{Family: name, Model: f.Trial.Model}), append(finals, model.Member{Family: name, Model: f.Artifact.Model})
+		trials, finals = append(trials, model.Member{Family: f.Trial.Family, Model: f.Trial.Model}), append(finals, model.Member{Family: f.Artifact.Family, Model: f.Artifact.Model})
 		models = append(models, f.Trial.Model)
 	}
 	say := sayings(t, p, rows, models)
@@ -285,7 +295,7 @@ func (s *Study) mix(t *table, p Params, members []string) error {
 	if err != nil {
 		return err
 	}
-	finals, weights = used(finals, weights)
+	finals, names, weights := used(finals, members, weights)
 	final, err := model.NewMixture(t.width, trial.Bands, g, trial.Least, finals, weights)
 	if err != nil {
 		return err
@@ -295,11 +305,12 @@ func (s *Study) mix(t *table, p Params, members []string) error {
 	f.Trial.TrainedTo = s.Cut
 	f.Report = Report{Family: p.Family, Points: t.points, Rows: len(t.fit) + len(t.held), HeldRows: len(rows), HeldLoss: crossed, Weights: map[string]float64{}}
 	for i, w := range weights {
-		f.Report.Weights[finals[i%len(finals)].Family] += w * float64(len(finals)) / float64(len(weights))
+		f.Report.Weights[names[i%len(names)]] += w * float64(len(finals)) / float64(len(weights))
 	}
 	reports := map[string]Report{}
 	for name, m := range s.Fitted {
 		reports[name] = m.Report
+		f.Report.OwnPoints = max(f.Report.OwnPoints, m.Report.OwnPoints)
 	}
 	f.Report.Importance = mixedImportance(f.Report.Weights, reports)
 	s.Fitted[model.FamilyEnsemble] = f
@@ -327,8 +338,8 @@ func (s *said) lossOf(cells [][]int, weights []float64, middle int, take func(i 
 	return sum / of
 }
 
-// used returns the members that have a weight anywhere, and their weights.
-func used(members []model.Member, weights []float64) ([]model.Member, []float64) {
+// used returns the members that have a weight anywhere, their names and their weights.
+func used(members []model.Member, names []string, weights []float64) ([]model.Member, []string, []float64) {
 	n := len(members)
 	var keep []int
 	for m := range members {
@@ -340,8 +351,9 @@ func used(members []model.Member, weights []float64) ([]model.Member, []float64)
 		}
 	}
 	var out []model.Member
+	var kept []string
 	for _, m := range keep {
-		out = append(out, members[m])
+		out, kept = append(out, members[m]), append(kept, names[m])
 	}
 	var w []float64
 	for c := 0; c < len(weights); c += n {
@@ -349,5 +361,5 @@ func used(members []model.Member, weights []float64) ([]model.Member, []float64)
 			w = append(w, weights[c+m])
 		}
 	}
-	return out, w
+	return out, kept, w
 }

@@ -50,9 +50,11 @@ func fitForest(ctx context.Context, t *table, p Params, tell Progress, r *Report
 	if err != nil {
 		return nil, err
 	}
-	if m.Bands, m.LeastWidth, r.HeldLoss, err = correct(ctx, t, p, m); err != nil {
+	var errs []float64
+	if m.Bands, m.LeastWidth, errs, err = correct(ctx, t, p, m); err != nil {
 		return nil, err
 	}
+	r.judge(errs)
 	tell.tell("forest on all rows", 0.5)
 	all := slices.Concat(t.fit, t.held)
 	slices.Sort(all)
@@ -74,13 +76,13 @@ func forestModel(t *table, p Params, anchor model.Anchor, grown forest.Result) (
 // correct returns by how much each level must move, by horizon band and as multiples of the distance between the outermost
 // levels, for the held-out actuals to lie below it as often as it says. The middle stays where it is: that of the held-out
 // weeks is mostly their weather.
-func correct(ctx context.Context, t *table, p Params, m *model.Forest) (b model.Bands, leastWidth, loss float64, err error) {
+func correct(ctx context.Context, t *table, p Params, m *model.Forest) (b model.Bands, leastWidth float64, errs []float64, err error) {
 	n := len(p.Levels)
 	out := make([]float64, len(t.held)*n)
 	widths := make([]float64, len(t.held))
 	for i, at := range t.held {
 		if i%1024 == 0 && ctx.Err() != nil {
-			return b, 0, 0, context.Cause(ctx)
+			return b, 0, nil, context.Cause(ctx)
 		}
 		values := out[i*n : (i+1)*n]
 		m.Predict(t.row(at), 1, values)
@@ -90,6 +92,6 @@ func correct(ctx context.Context, t *table, p Params, m *model.Forest) (b model.
 	for i := range widths {
 		widths[i] = max(widths[i], leastWidth)
 	}
-	b, loss = conformal(t, p, out, widths)
-	return b, leastWidth, loss, nil
+	b, errs = conformal(t, p, out, widths)
+	return b, leastWidth, errs, nil
 }

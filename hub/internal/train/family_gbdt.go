@@ -45,7 +45,7 @@ func fitGBDT(ctx context.Context, t *table, p Params, tell Progress, r *Report) 
 		rest[i] -= sums[i]
 	}
 	s := scatter(t, p, rest)
-	r.HeldLoss = heldLoss(t, rest)
+	r.judge(heldErrors(t, rest))
 
 	tell.tell("centre on all rows", 0.55)
 	all := slices.Concat(t.fit, t.held)
@@ -130,8 +130,8 @@ func fitQuantiles(ctx context.Context, t *table, p Params, tell Progress, r *Rep
 		}
 		units[i] = max(spread.Of(row, edges.Of(row[edges.Lead])), least)
 	}
-	var corrected model.Bands
-	corrected, r.HeldLoss = conformal(t, p, held, units)
+	corrected, errs := conformal(t, p, held, units)
+	r.judge(errs)
 
 	tell.tell("levels on all rows", 0.55)
 	all := slices.Concat(t.fit, t.held)

@@ -285,7 +285,7 @@ func fitLinear(ctx context.Context, t *table, p Params, tell Progress, r *Report
 		left[i] = y - l.value(x, band, group, slot)
 	}
 	s := scatter(t, p, left)
-	r.HeldLoss = heldLoss(t, left)
+	r.judge(heldErrors(t, left))
 
 	tell.tell("line on all rows", 0.7)
 	all := slices.Concat(t.fit, t.held)

@@ -51,11 +51,12 @@ func fitSeasonal(ctx context.Context, t *table, p Params, tell Progress, r *Repo
 		return nil, context.Cause(ctx)
 	}
 	tell.tell("quantiles", 0.6)
-	errs := make([]float64, len(t.held))
+	errs, off := make([]float64, len(t.held)), make([]float64, len(t.held))
 	for i, row := range t.held {
 		errs[i] = t.target[row] - centreOf(t.row(row), columns)
-		r.HeldLoss += math.Abs(errs[i]) / float64(len(t.held))
+		off[i] = math.Abs(errs[i])
 	}
+	r.judge(off)
 	return model.NewSeasonal(t.width, calibrate(t, p, errs, false), columns)
 }
 

@@ -26,11 +26,11 @@ func scatter(t *table, p Params, left []float64) model.Scatter {
 	return s
 }
 
-// heldLoss returns the mean absolute error on the held-out rows.
-func heldLoss(t *table, left []float64) float64 {
-	sum := 0.0
-	for _, at := range t.held {
-		sum += math.Abs(left[at])
+// heldErrors returns the absolute errors on the held-out rows.
+func heldErrors(t *table, left []float64) []float64 {
+	out := make([]float64, len(t.held))
+	for i, at := range t.held {
+		out[i] = math.Abs(left[at])
 	}
-	return sum / float64(max(1, len(t.held)))
+	return out
 }

@@ -124,7 +124,11 @@ func FitAll(ctx context.Context, d Dataset, p Params, families []string, tell Pr
 func fitOn(ctx context.Context, t *table, p Params, tell Progress) (*model.Artifact, Report, error) {
 	began := time.Now()
 	r := Report{Family: p.Family, Points: t.points, Rows: len(t.fit) + len(t.held), HeldRows: len(t.held), Skipped: t.skipped, Preparation: t.met}
-	m, err := fitters()[p.Family](ctx, t, p, tell, &r)
+	fit := fitters()[p.Family]
+	if p.Points == Own {
+		fit = apart(fit)
+	}
+	m, err := fit(ctx, t, p, tell, &r)
 	if err != nil {
 		return nil, r, fmt.Errorf("train %s: %w", p.Family, err)
 	}
@@ -143,8 +147,12 @@ const trialDays = 56 * 24 * time.Hour
 
 // artifact packs a model that was fitted to a table.
 func (t *table) artifact(p Params, m model.Model) *model.Artifact {
+	family := p.Family
+	if _, ok := m.(*model.ByPoint); ok {
+		family = model.FamilyByPoint
+	}
 	a := &model.Artifact{
-		Family: p.Family, Spec: p.Spec, Levels: p.Levels, Resolution: t.resolution, Horizon: p.Horizon,
+		Family: family, Spec: p.Spec, Levels: p.Levels, Resolution: t.resolution, Horizon: p.Horizon,
 		TrainedFrom: t.from, TrainedTo: t.to, Points: t.points, Rows: len(t.fit) + len(t.held), Model: m,
 	}
 	a.AddVectors(t.rows, t.len(), 32)

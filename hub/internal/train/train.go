@@ -21,6 +21,8 @@ import (
 	"slices"
 	"time"
 
+	"gonum.org/v1/gonum/stat"
+
 	"fluxora.dev/hub/internal/train/forest"
 	"fluxora.dev/hub/internal/train/gbdt"
 	"fluxora.dev/hub/internal/train/lstm"
@@ -203,6 +205,16 @@ func (p Params) wrong() error {
 	if p.Spec.Column("lead") < 0 {
 		return errors.New("feature spec: want the feature \"lead\", by which quantiles are calibrated")
 	}
+	if p.Points != Shared && p.Points != Own {
+		return fmt.Errorf("setting points=%s: want %s or %s", p.Points, Shared, Own)
+	}
+	switch {
+	case p.Points != Own:
+	case slices.Contains(p.families(), model.FamilyLSTM):
+		return fmt.Errorf("setting points=%s: family %s learns from all points at once only: choose other families", Own, model.FamilyLSTM)
+	case p.WarmStart:
+		return fmt.Errorf("setting points=%s with warm_start=true: want one of them: what a model has not seen is too little for a point by itself", Own)
+	}
 	return p.checkDirections()
 }
 
@@ -221,9 +233,15 @@ type Report struct {
 	Preparation Preparation `json:"preparation"`
 
 	Importance []Importance       `json:"importance,omitempty"` // of features for trees, most important first
+	OwnPoints  int                `json:"own_points,omitempty"` // with a model of their own, where that was asked for
 	WarmStart  *WarmStart         `json:"warm_start,omitempty"` // where one was asked for
 	Weights    map[string]float64 `json:"weights,omitempty"`    // of an ensemble's members, mean over bands and groups
+
+	errs []float64 // absolute, of the held-out rows
 }
+
+// judge notes the absolute errors of a fit on the held-out rows.
+func (r *Report) judge(errs []float64) { r.HeldLoss, r.errs = stat.Mean(errs, nil), errs }
 
 // Progress is told what a fit is doing and how much of it is done, 0…1. It may be nil.
 type Progress func(stage string, share float64)

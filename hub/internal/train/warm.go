@@ -64,6 +64,8 @@ func treesOf(m model.Model) *model.GBDT {
 	switch m := m.(type) {
 	case *model.GBDT:
 		return m
+	case *model.ByPoint:
+		return treesOf(m.Shared)
 	case *model.Mixture:
 		if i := slices.IndexFunc(m.Members, func(m model.Member) bool { return treesOf(m.Model) != nil }); i >= 0 {
 			return treesOf(m.Members[i].Model)
