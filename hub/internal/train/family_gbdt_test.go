@@ -111,7 +111,7 @@ func TestQuantileTreesAreNotStuckAtZero(t *testing.T) {
 }
 
 // heating is a spec by which a point's need of heat shows in degree-hours alone.
-const heating = "fluxora-features 1\nlead\ndays mean 7\nweeks mean 4\nhour\nweekday\ncold 15\ntemperature\nfact trade\n"
+const heating = "fluxora-features 1\nlead\ndays mean 7\nweeks mean 4\nhour\nweekday\ncold 15\ntemperature\n"
 
 func specOf(t testing.TB, text string) feature.Spec {
 	t.Helper()
@@ -265,7 +265,7 @@ func TestAWarmStartCostsLessAndErrsNoMore(t *testing.T) {
 	}{
 		{"no model", func(p *train.Params) { p.Earlier = nil }},
 		{"has seen all but", func(p *train.Params) { seen := *earlier; seen.TrainedTo = cut.Add(-24 * time.Hour); p.Earlier = &seen }},
-		{"other features", func(p *train.Params) { p.Spec = specOf(t, heating) }},
+		{"other features", func(p *train.Params) { p.Spec = specOf(t, "fluxora-features 1\nlead\nday 1\nweeks mean 4\n") }},
 		{"another loss", func(p *train.Params) { p.Trees.Loss = 3 }},
 		{"no trees", func(p *train.Params) { other := *earlier; other.Model = &model.Seasonal{}; p.Earlier = &other }},
 		{"ahead", func(p *train.Params) { p.Horizon = 48 * time.Hour }},
