@@ -271,7 +271,7 @@ func fitWeeks(ctx context.Context, t *table, p Params, tell Progress, r *Report)
 	}
 	left := leftByModel(t, m)
 	s := scatter(t, p, left)
-	r.HeldLoss = heldLoss(t, left)
+	r.judge(heldErrors(t, left))
 	return model.NewWeeks(t.width, s, past, perHour, final)
 }
 

@@ -120,7 +120,7 @@ func TestPointsOfTheirOwnThatCannotBe(t *testing.T) {
 		want     string
 	}{
 		{map[string]string{"points": "own", "family": "lstm"}, "lstm"},
-		{map[string]string{"points": "own", "family": "ensemble", "members": "linear,lstm"}, "lstm"},
+		{map[string]string{"points": "own", "family": "weeks"}, "weeks"},
 		{map[string]string{"points": "own", "warm_start": "true"}, "warm_start"},
 	} {
 		_, _, err := train.Fit(t.Context(), d, apply(t, c.settings), nil)

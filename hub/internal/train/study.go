@@ -125,7 +125,7 @@ func fitOn(ctx context.Context, t *table, p Params, tell Progress) (*model.Artif
 	began := time.Now()
 	r := Report{Family: p.Family, Points: t.points, Rows: len(t.fit) + len(t.held), HeldRows: len(t.held), Skipped: t.skipped, Preparation: t.met}
 	fit := fitters()[p.Family]
-	if p.Points == Own {
+	if p.Points == Own && !learnsFromAll(p.Family) {
 		fit = apart(fit)
 	}
 	m, err := fit(ctx, t, p, tell, &r)

@@ -210,8 +210,8 @@ func (p Params) wrong() error {
 	}
 	switch {
 	case p.Points != Own:
-	case slices.Contains(p.families(), model.FamilyLSTM):
-		return fmt.Errorf("setting points=%s: family %s learns from all points at once only: choose other families", Own, model.FamilyLSTM)
+	case learnsFromAll(p.Family):
+		return fmt.Errorf("setting points=%s: family %s learns from all points at once only: want another family", Own, p.Family)
 	case p.WarmStart:
 		return fmt.Errorf("setting points=%s with warm_start=true: want one of them: what a model has not seen is too little for a point by itself", Own)
 	}
