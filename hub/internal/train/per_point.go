@@ -18,7 +18,9 @@ const (
 )
 
 // learnsFromAll reports whether a family has more weights than a point by itself could teach. In ensembles it is shared in any case.
-func learnsFromAll(family string) bool { return family == model.FamilyLSTM || family == model.FamilyWeeks }
+func learnsFromAll(family string) bool {
+	return family == model.FamilyLSTM || family == model.FamilyWeeks
+}
 
 // apart returns a fitter that fits, beside the model of all points, one to each point by itself, and keeps those that err less
 // than the shared one on the point's own held-out rows. A point never seen, or with too little of its own, falls to the shared one.
