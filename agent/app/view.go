@@ -69,6 +69,7 @@ func instant(t time.Time) *time.Time {
 func (v view) Points() []status.Point {
 	streams := v.history.Streams()
 	out := make([]status.Point, 0, len(streams))
+	covered := v.predict.Coverage()
 	for _, s := range streams {
 		p := status.Point{Name: s.Point, Register: s.Register, Resolution: s.Resolution}
 		if s.Readings > 0 {
@@ -84,6 +85,14 @@ func (v view) Points() []status.Point {
 		}
 		if f, ok := v.schedule.Latest(schedule.Target(s.Target)); ok {
 			p.Rung, p.Origin = f.Rung, f.Origin
+		}
+		for _, c := range covered {
+			if c.Point == s.Point && c.Register == s.Register {
+				h := c.Hours()
+				p.Coverage = append(p.Coverage, status.Coverage{
+					Lead: c.Band, Nominal: c.Nominal, Within: c.Tally.Coverage(), Below: c.Below / h, Above: c.Above / h, Hours: h,
+				})
+			}
 		}
 		out = append(out, p)
 	}

@@ -118,6 +118,7 @@ type pointView struct {
 	LastReading  *readingView   `json:"last_reading,omitempty"`
 	LastInterval *intervalView  `json:"last_interval,omitempty"`
 	Forecast     *rungView      `json:"forecast,omitempty"`
+	Coverage     []Coverage     `json:"coverage,omitempty"`
 }
 
 // unitOf returns the unit of a register's values.
@@ -153,7 +154,7 @@ func (h *handler) points(r *http.Request) (any, error) {
 	}
 	views := []pointView{}
 	for _, p := range h.src.Points() {
-		v := pointView{ID: p.Name, Register: p.Register, Unit: unitOf(p.Register), Resolution: topic.FormatResolution(p.Resolution)}
+		v := pointView{ID: p.Name, Register: p.Register, Unit: unitOf(p.Register), Resolution: topic.FormatResolution(p.Resolution), Coverage: p.Coverage}
 		if p.LastReading != nil {
 			v.LastReading = &readingView{p.LastReading.At.String(), float64(p.LastReading.Value) / 1000, p.LastReading.Quality.String()}
 		}

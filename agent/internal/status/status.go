@@ -38,6 +38,17 @@ type Point struct {
 	LastInterval *interval.Interval // nil before the first one closed
 	Rung         forecast.Rung      // of the latest forecast; empty before the first
 	Origin       meter.Millis       // of the latest forecast
+	Coverage     []Coverage         // of the intervals served lately, by lead; nil before any was over
+}
+
+// Coverage is the share of what happened that lay within the intervals served for a band of leads.
+type Coverage struct {
+	Lead    string  `json:"lead"`    // as 6-12h
+	Nominal float64 `json:"nominal"` // what the levels promise
+	Within  float64 `json:"within"`
+	Below   float64 `json:"below"`
+	Above   float64 `json:"above"`
+	Hours   float64 `json:"hours"` // that the shares are of, those of four weeks ago counting half
 }
 
 // Source gives what is shown. Its methods may be called concurrently.

@@ -35,6 +35,7 @@ func (roof) Points() []status.Point {
 		LastReading:  &meter.Reading{At: meter.MillisOf(now), Value: 1500},
 		LastInterval: &interval.Interval{Start: meter.MillisOf(now.Add(-time.Hour)), Energy: 42},
 		Rung:         forecast.Active, Origin: meter.MillisOf(now),
+		Coverage: []status.Coverage{{Lead: "0-6h", Nominal: 0.8, Within: 0.75, Below: 0.25, Hours: 12}},
 	}}
 }
 
@@ -122,6 +123,7 @@ func TestRoutes(t *testing.T) {
 		{"GET", "/v1/status", 200, `"readings":{"received":3,"delivered":0,"evicted":0,"thinned":0,"pending":1`},
 		{"GET", "/v1/points", 200, `"last_reading":{"at":"2026-03-01T12:00:00.000Z","value":1.5,"quality":"measured"}`},
 		{"GET", "/v1/points", 200, `"rung":"active"`},
+		{"GET", "/v1/points", 200, `"within":0.75`},
 		{"GET", "/v1/points?x=1", 400, "unknown parameter"},
 		{"GET", "/v1/points/roof/readings?limit=2", 200, `"next":"2026-02-28T12:02:00.000Z"`},
 		{"GET", "/v1/points/roof/readings?to=2026-01-01T00:00:00Z&limit=1", 200, `"at":"2025-12-31T00:00:00.000Z"`},
