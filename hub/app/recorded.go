@@ -30,6 +30,7 @@ type RecordedBacktest struct {
 	Seen     time.Duration     // how much of its history a meter shows at an origin; 0: all
 	Features string            // file of a feature spec; empty: the default
 	Rows     int               // that a fit learns from at most; 0: the default
+	Learn    int               // weeks before a fit that it learns from; 0: all there are
 	Threads  int               // 0: as many as processors
 	Keep     string            // file that every forecast is written to; empty: none
 	Settings map[string]string // of the fits, by name, as TrainingSettings lists them
@@ -50,6 +51,9 @@ func BacktestRecorded(ctx context.Context, o RecordedBacktest) (RecordedReport, 
 	}
 	if o.Back < 0 || o.Back > 520 {
 		return RecordedReport{}, fmt.Errorf("weeks back %d: want 0 to 520", o.Back)
+	}
+	if o.Learn < 0 || o.Learn > 5200 {
+		return RecordedReport{}, fmt.Errorf("weeks to learn from %d: want 1 to 5200, or 0 for all", o.Learn)
 	}
 	if o.Origin > 23 {
 		return RecordedReport{}, fmt.Errorf("hour of origin %d: want 0 to 23", o.Origin)
@@ -91,7 +95,7 @@ func BacktestRecorded(ctx context.Context, o RecordedBacktest) (RecordedReport, 
 	if o.Origin >= 0 {
 		at = time.Duration(o.Origin) * time.Hour
 	}
-	protocol := backtest.DayAhead{Days: 7 * o.Weeks, At: at, Back: 7 * o.Back, Seen: o.Seen, Levels: forecast.DefaultLevels()}
+	protocol := backtest.DayAhead{Days: 7 * o.Weeks, At: at, Back: 7 * o.Back, Learn: 7 * o.Learn, Seen: o.Seen, Levels: forecast.DefaultLevels()}
 	if o.Keep != "" {
 		if protocol.Keep, err = backtest.NewForecastFile(o.Keep, protocol.Levels); err != nil {
 			return RecordedReport{}, err

@@ -36,6 +36,7 @@ type backtestCmd struct {
 	Seen     time.Duration     `placeholder:"168h" help:"Show only so much of a meter's history at each origin, as of one newly installed."`
 	Features string            `placeholder:"FILE" help:"Feature spec that models learn from; that of all models without it."`
 	Rows     int               `placeholder:"N" help:"Rows that a fit learns from at most."`
+	Learn    int               `placeholder:"N" help:"Learn from the N weeks before the forecasts alone; from all there is without it."`
 	Threads  int               `help:"Threads; as many as processors without it."`
 	Keep     string            `name:"forecasts" placeholder:"FILE" help:"Write every forecast beside what then happened (CSV, CSV.gz, kWh)."`
 	With     map[string]string `placeholder:"SETTING=VALUE" mapsep:"none" help:"A setting of the fits on files, as --with gbdt.loss=tweedie. May be repeated; run settings lists them."`
@@ -104,7 +105,7 @@ func (c backtestCmd) m4(i *invocation) error {
 func (c backtestCmd) recorded(i *invocation) error {
 	r, err := app.BacktestRecorded(i.ctx, app.RecordedBacktest{
 		Readings: c.Readings, Meters: c.Meters, Weather: c.Weather, Zone: c.Zone, Country: c.Country, Weeks: c.Weeks, Back: c.Back,
-		Origin: c.Origin, Models: c.models(), Seen: c.Seen, Features: c.Features, Rows: c.Rows, Threads: c.Threads, Settings: c.With, Keep: c.Keep,
+		Origin: c.Origin, Models: c.models(), Seen: c.Seen, Features: c.Features, Rows: c.Rows, Learn: c.Learn, Threads: c.Threads, Settings: c.With, Keep: c.Keep,
 		Tell: func(s string) { fmt.Fprintln(os.Stderr, s) },
 	})
 	if err != nil {

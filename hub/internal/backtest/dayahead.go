@@ -29,12 +29,13 @@ type DayAhead struct {
 	Levels []float64     // nil means forecast.DefaultLevels()
 	Back   int           // days at the end of each history that are left aside: settings are chosen on what comes before the days of a test
 	Seen   time.Duration // how much of a meter's history contenders are shown, as of one newly installed; 0 means all
+	Learn  int           // days before a cut that models learn from; 0 means all there are
 	Keep   *ForecastFile // takes every forecast that is scored; nil: none
 }
 
 const (
 	dayAheadDays  = 56
-	dayAheadReach = 540 * day // before the first origin: what MASE is scaled by and models learn from
+	dayAheadReach = 540 * day // before the first origin: what MASE is scaled by
 	leastBefore   = 8 * day   // of history before the first origin: a week to look back and a day of errors
 	cutApart      = 28 * day  // first origins closer than this share a fit
 	mostCuts      = 4
@@ -123,11 +124,13 @@ func Cuts(ws []Window) []Cut {
 	}
 }
 
-// Learn returns what models of a cut may learn from.
-func (c Cut) Learn(d train.Dataset) train.Dataset {
+// Learn returns what models of a cut may learn from: that many days before it, all for 0.
+func (c Cut) Learn(d train.Dataset, days int) train.Dataset {
 	var out train.Dataset
 	for _, p := range d.Before(c.To).Points {
-		p.History = p.History.Since(c.To.Add(-dayAheadReach))
+		if days > 0 {
+			p.History = p.History.Since(c.To.Add(-time.Duration(days) * day))
+		}
 		if len(p.History.Energy) > 0 {
 			out.Points = append(out.Points, p)
 		}

@@ -170,7 +170,7 @@ func TestFitsLearnNothingOfWhatTheyAreScoredOn(t *testing.T) {
 		if want := d.Points[0].History.Start.Add(time.Duration(24*85+23) * time.Hour); cut.To != want {
 			t.Fatalf("first origin %s, want %s", cut.To, want)
 		}
-		s, err := train.FitAll(context.Background(), cut.Learn(d), train.Params{Horizon: 24 * time.Hour, Daily: []time.Duration{o.At}}, []string{model.FamilyBoosted, model.FamilySeasonal, model.FamilyEnsemble}, nil)
+		s, err := train.FitAll(context.Background(), cut.Learn(d, 0), train.Params{Horizon: 24 * time.Hour, Daily: []time.Duration{o.At}}, []string{model.FamilyBoosted, model.FamilySeasonal, model.FamilyEnsemble}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -86,7 +86,7 @@ func (o Recorded) Run(ctx context.Context, d train.Dataset) (RecordedReport, err
 		contenders := slices.Clone(baselines)
 		if len(families) > 0 {
 			began := time.Now()
-			study, err := train.FitAll(ctx, cut.Learn(d), p, asked, o.progress(fmt.Sprintf("fit until %s", cut.To)))
+			study, err := train.FitAll(ctx, cut.Learn(d, o.DayAhead.Learn), p, asked, o.progress(fmt.Sprintf("fit until %s", cut.To)))
 			if err != nil {
 				return out, err
 			}

@@ -21,9 +21,10 @@ type origins struct {
 func originsFor(p Params, resolution, total time.Duration) origins {
 	o := origins{horizon: int(p.Horizon / resolution), steps: 1, daily: p.Daily}
 	if len(o.daily) > 0 {
-		// All steps of an origin: the more rows, the more so when they are those that will be asked for.
-		rows := total.Hours() / 24 * float64(len(o.daily)*o.horizon)
-		o.days = min(1, float64(p.MaxRows)/max(1, rows))
+		// Where not all rows can be learnt from, half the steps of twice as many days say more than all steps of fewer.
+		share := float64(p.MaxRows) / max(1, total.Hours()/24*float64(len(o.daily)*o.horizon))
+		o.steps = min(1, max(stepShare, share))
+		o.days = min(1, share/o.steps)
 		return o
 	}
 	o.steps = min(stepShare, 24/float64(o.horizon)) // fine resolutions give no more rows than hours do
