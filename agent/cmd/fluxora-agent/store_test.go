@@ -103,15 +103,16 @@ func served(t *testing.T, program, data string, stop os.Signal) (books struct{ R
 // to an older format and up again, and wants the books to stay what they are. FLUXORA_OLD_AGENT names the program of an older
 // agent, which knows FLUXORA_OLD_FORMAT, to run in between.
 func TestUpAndDowngrade(t *testing.T) {
+	versions := []string{"v1", "v2", "v3"}
 	if testing.Short() {
-		t.Skip("builds and runs the program")
+		versions = versions[:1] // which has the longest way up
 	}
 	program := filepath.Join(t.TempDir(), "fluxora-agent")
 	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	old, oldFormat := os.Getenv("FLUXORA_OLD_AGENT"), os.Getenv("FLUXORA_OLD_FORMAT")
-	for _, version := range []string{"v1", "v2", "v3"} {
+	for _, version := range versions {
 		data := t.TempDir()
 		unpack(t, version, data)
 		settings := []string{"--set", "site=home", "--set", "data_dir=" + data}

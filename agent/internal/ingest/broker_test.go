@@ -1,6 +1,7 @@
 package ingest_test
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -34,7 +35,9 @@ func TestMain(m *testing.M) {
 			fmt.Println(err)
 			os.Exit(1)
 		}
-		<-in.done
+		for range in.store.Subscribe() {
+			fmt.Println(in.store.Next())
+		}
 	}
 	if url := os.Getenv(childPublish); url != "" {
 		messages, _ := strconv.Atoi(os.Getenv(childMessages))
@@ -48,6 +51,7 @@ func TestMain(m *testing.M) {
 // intake is the way of a reading through the agent: broker, ingest, store.
 type intake struct {
 	client *mqtt.Client
+	up     chan struct{} // a value for each connect
 	in     *ingest.Ingest
 	store  *store.Store
 	cancel context.CancelFunc
@@ -66,12 +70,13 @@ func start(dir, url string, inflight int) (*intake, error) {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	x := &intake{in: in, store: s, cancel: cancel, done: make(chan struct{})}
+	x := &intake{in: in, store: s, cancel: cancel, up: make(chan struct{}, 100), done: make(chan struct{})}
 	go func() {
 		defer close(x.done)
 		_ = in.Run(ctx)
 	}()
-	x.client = mqtt.New(mqtt.Options{URL: url, ClientID: "agent", Filters: in.Filters(), MinPause: 10 * time.Millisecond, MaxPause: 200 * time.Millisecond},
+	x.client = mqtt.New(mqtt.Options{URL: url, ClientID: "agent", Filters: in.Filters(), MinPause: 10 * time.Millisecond, MaxPause: 200 * time.Millisecond,
+		OnConnect: func() { x.up <- struct{}{} }},
 		func(m mqtt.Message) { in.Take(ctx, m) })
 	x.client.Start()
 	return x, nil
@@ -129,9 +134,10 @@ func (p *publisher) finish() int64 {
 // write may have some passed over.
 func waitFor(t *testing.T, s *store.Store, n int64) {
 	t.Helper()
+	news, enough := s.Subscribe(), time.After(time.Minute)
 	seen := make(map[int64]bool)
 	from := uint64(1)
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for {
 		rs, next, err := s.Readings(from, 1<<30)
 		if err != nil {
 			t.Fatal(err)
@@ -146,7 +152,9 @@ func waitFor(t *testing.T, s *store.Store, n int64) {
 		if int64(len(seen)) >= n {
 			break
 		}
-		if time.Now().After(deadline) {
+		select {
+		case <-news:
+		case <-enough:
 			t.Fatalf("%d different readings stored, want %d: some were lost", len(seen), n)
 		}
 	}
@@ -166,19 +174,26 @@ func TestKilledUnderLoad(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for !x.client.Stats().Connected {
-		time.Sleep(time.Millisecond)
-	}
+	<-x.up
 	x.stop()
 	p := publish(t, b.URL, 8)
 	for range 6 {
 		cmd := exec.Command(os.Args[0])
 		cmd.Env = append(os.Environ(), childDir+"="+dir, childURL+"="+b.URL)
-		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+		cmd.Stderr = os.Stderr
+		commits, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Duration(100+random.IntN(400)) * time.Millisecond) // load, for a time that does not matter
+		said := bufio.NewScanner(commits)
+		for range 1 + random.IntN(100) {
+			if !said.Scan() {
+				t.Fatalf("the intake ended by itself: %v", said.Err())
+			}
+		}
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	}
@@ -203,20 +218,15 @@ func TestBrokerRestartsAndIsAbsentAtStart(t *testing.T) {
 	}
 	defer x.stop()
 	b.Up()
-	for !x.client.Stats().Connected {
-		time.Sleep(time.Millisecond)
-	}
-	p := publish(t, b.URL, 4)
+	<-x.up
+	p, news := publish(t, b.URL, 4), x.store.Subscribe()
 	for range 3 {
 		for had := x.store.Next(); x.store.Next() < had+200; {
-			time.Sleep(time.Millisecond)
+			<-news
 		}
 		b.Down()
-		had := x.client.Stats().Connects
 		b.Up()
-		for x.client.Stats().Connects == had { // what was read before may still be coming in
-			time.Sleep(time.Millisecond)
-		}
+		<-x.up // what was read before may still be coming in
 	}
 	waitFor(t, x.store, p.finish())
 	if s := x.client.Stats(); s.Connects < 4 {

@@ -162,7 +162,7 @@ func TestAgainstModel(t *testing.T) {
 			},
 			"ack": func(t *rapid.T) {
 				if len(atoms) == 0 {
-					t.Skip("nothing to ack")
+					return // nothing to ack yet
 				}
 				first := rapid.SampledFrom(atoms).Draw(t, "first")
 				end := uint64(len(model) + 1)
