@@ -1,7 +1,6 @@
 package e2e_test
 
 import (
-	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -13,14 +12,10 @@ import (
 var programs string
 
 func TestMain(m *testing.M) {
-	flag.Parse()
 	os.Exit(run(m))
 }
 
 func run(m *testing.M) int {
-	if testing.Short() {
-		return m.Run()
-	}
 	dir, err := os.MkdirTemp("", "fluxora-bin-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "make a directory for the programs:", err)

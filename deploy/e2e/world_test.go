@@ -36,9 +36,6 @@ const (
 // newWorld returns a world in which nothing runs yet. more is YAML for the agent.
 func newWorld(t *testing.T, more string) *world {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("needs the real programs, Mosquitto and Postgres: left out with -short")
-	}
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	t.Cleanup(cancel)

@@ -55,7 +55,7 @@ var injected = []struct {
 func TestPrecisionAndRecallOnRealMeters(t *testing.T) {
 	count := 20
 	if testing.Short() {
-		count = 4
+		count = 2
 	}
 	found, put := make([]int, len(injected)), make([]int, len(injected))
 	others, clean := 0, 0

@@ -1,8 +1,6 @@
 package holiday_test
 
 import (
-	"encoding/json"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -143,35 +141,6 @@ func TestDates(t *testing.T) {
 	for _, s := range []string{"", "2024-12-21", "2024-12-21/", "x/2024-12-21", "2024-12-21/2024-12-21", "2024-12-21/2024-12-20", "2024-12-21/2034-12-20", "2024-13-21/2025-01-02"} {
 		if err := r.UnmarshalText([]byte(s)); err == nil {
 			t.Errorf("%q was taken for dates", s)
-		}
-	}
-}
-
-// TestAgainstDateHolidays lists where working days differ from a file that testdata/compare.mjs wrote. It is for people to
-// judge, not for CI: neither side is always right.
-func TestAgainstDateHolidays(t *testing.T) {
-	path := os.Getenv("HOLIDAYS")
-	if path == "" {
-		t.Skip("HOLIDAYS names no file")
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var theirs map[string]map[string]string
-	if err := json.Unmarshal(text, &theirs); err != nil {
-		t.Fatal(err)
-	}
-	for country, names := range theirs {
-		k, err := holiday.Of(country)
-		if err != nil {
-			t.Log(err)
-			continue
-		}
-		for d := holiday.On(2015, 1, 1); d < holiday.On(2028, 1, 1); d++ {
-			if name, ok := names[d.String()]; d.Weekday() < 5 && ok != k.Has(d) {
-				t.Logf("%s %s: here %v, there %v %s", country, d, k.Has(d), ok, name)
-			}
 		}
 	}
 }

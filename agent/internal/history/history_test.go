@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
@@ -283,15 +284,18 @@ func TestOrigins(t *testing.T) {
 	}
 }
 
-func TestRunClosesOnStop(t *testing.T) {
+func TestRunClosesOnStop(t *testing.T) { synctest.Test(t, runClosesOnStop) }
+
+func runClosesOnStop(t *testing.T) {
 	b := newBench(t)
 	id := b.series(t, meter.Series{Kind: meter.Counter})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- b.Run(ctx) }()
 	b.append(t, counter(id, noon.Add(-48*time.Hour), 100, 15*time.Minute)...)
-	for b.Applied() < b.store.Next() {
-		time.Sleep(time.Millisecond) // waits for another goroutine, however long it takes
+	synctest.Wait()
+	if b.Applied() != b.store.Next() {
+		t.Errorf("applied up to %d of %d", b.Applied(), b.store.Next())
 	}
 	cancel()
 	if err := <-done; err != nil {

@@ -54,15 +54,11 @@ func TestBacktestOfFiles(t *testing.T) {
 		step   time.Duration
 		days   int
 		models string
-		short  bool
 	}{
-		{"hourly", "Europe/Oslo", time.Hour, 120, "linear,seasonal,four-week-mean,ensemble,selected", true},
-		{"half-hourly, elsewhere", "America/New_York", 30 * time.Minute, 90, "seasonal,seasonal-naive,selected", false},
+		{"hourly", "Europe/Oslo", time.Hour, 120, "linear,seasonal,four-week-mean,ensemble,selected"},
+		{"half-hourly, elsewhere", "America/New_York", 30 * time.Minute, 90, "seasonal,seasonal-naive,selected"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			if testing.Short() && !tc.short {
-				t.Skip("the longer one of two")
-			}
 			readings := write(t, "readings.csv", readingsOf(3, tc.days, tc.step))
 			meters := write(t, "meters.csv", "meter_id\nm0\nm1\nm2\n")
 			out := filepath.Join(t.TempDir(), "out.json")

@@ -202,8 +202,8 @@ func TestBetter(t *testing.T) {
 
 func TestContest(t *testing.T) {
 	d := street(4, 80)
-	p := train.Params{Threads: 2, Trees: gbdt.Defaults()}
-	p.Trees.Trees = 60
+	p := train.Params{Threads: 2, Trees: gbdt.Defaults(), MaxRows: 8000}
+	p.Trees.Trees, p.Trees.Leaves = 30, 8
 	first, err := backtest.Contest(context.Background(), d.Before(start.Add(75*24*time.Hour)), p, nil, nil)
 	if err != nil {
 		t.Fatal(err)

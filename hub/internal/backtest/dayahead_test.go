@@ -11,6 +11,7 @@ import (
 	"fluxora.dev/hub/internal/backtest"
 	"fluxora.dev/hub/internal/recording"
 	"fluxora.dev/hub/internal/train"
+	"fluxora.dev/hub/internal/train/gbdt"
 	"fluxora.dev/shared/feature"
 	"fluxora.dev/shared/forecast"
 	"fluxora.dev/shared/meter"
@@ -159,6 +160,9 @@ func TestFitsLearnNothingOfWhatTheyAreScoredOn(t *testing.T) {
 		return d
 	}
 	o := backtest.DayAhead{Days: 14, At: 23 * time.Hour}
+	p := train.Params{Horizon: 24 * time.Hour, Daily: []time.Duration{o.At}, MaxRows: 8000, Trees: gbdt.Defaults()}
+	p.Trees.Trees, p.Trees.Leaves = 10, 8
+	p.Boosted = p.Trees
 	var encoded [2]map[string][]byte
 	for i, changed := range []bool{false, true} {
 		d := recorded(changed)
@@ -170,7 +174,7 @@ func TestFitsLearnNothingOfWhatTheyAreScoredOn(t *testing.T) {
 		if want := d.Points[0].History.Start.Add(time.Duration(24*85+23) * time.Hour); cut.To != want {
 			t.Fatalf("first origin %s, want %s", cut.To, want)
 		}
-		s, err := train.FitAll(context.Background(), cut.Learn(d, 0), train.Params{Horizon: 24 * time.Hour, Daily: []time.Duration{o.At}}, []string{model.FamilyBoosted, model.FamilySeasonal, model.FamilyEnsemble}, nil)
+		s, err := train.FitAll(context.Background(), cut.Learn(d, 0), p, []string{model.FamilyBoosted, model.FamilySeasonal, model.FamilyEnsemble}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -57,10 +57,10 @@ func (p plan) backlog() (batches int, readings uint64) {
 // TestFleetComesBack lets a fleet come back after 24 h: the hub, with a real Postgres and its derivation, takes everything once,
 // fresh readings pass the backlog, and memory stays bounded. FLUXORA_FLEET=1000 is the full size: 20 points at 10 s each.
 func TestFleetComesBack(t *testing.T) {
-	if testing.Short() {
-		t.Skip("a hundred agents take a while: left out with -short")
-	}
 	p := plan{agents: 60, points: 4, step: time.Minute, instants: 240, tick: time.Second, door: 15}
+	if testing.Short() {
+		p.agents, p.points, p.door = 12, 2, 3
+	}
 	if n, err := strconv.Atoi(os.Getenv("FLUXORA_FLEET")); err == nil && n > 0 {
 		p = plan{agents: n, points: 20, step: 10 * time.Second, instants: 432, tick: 10 * time.Second, door: 100, durable: true}
 	}

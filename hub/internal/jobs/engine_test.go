@@ -59,16 +59,20 @@ func (w world) building(t testing.TB, days int, seed uint64) uuid.UUID {
 
 func TestEngineTrainsOnTheStore(t *testing.T) {
 	w := open(t)
-	for i := range 4 {
-		w.building(t, 120, uint64(i))
+	days, trees := 120, "60"
+	if testing.Short() {
+		days, trees = 60, "15"
 	}
-	e := &jobs.Engine{Store: w.store, History: 365 * 24 * time.Hour, Threads: 2, Settings: map[string]string{"gbdt.trees": "60", "boosted.trees": "60"}, Version: "test"}
+	for i := range 4 {
+		w.building(t, days, uint64(i))
+	}
+	e := &jobs.Engine{Store: w.store, History: 365 * 24 * time.Hour, Threads: 2, Settings: map[string]string{"gbdt.trees": trees, "boosted.trees": trees}, Version: "test"}
 	w.work(t, e)
 	r, stages := w.end(t, w.ask(t))
-	if r.State != "done" || r.Outcome != "promoted" || !strings.Contains(r.Reason, "beats") || r.Intervals != 4*120*24 {
+	if r.State != "done" || r.Outcome != "promoted" || !strings.Contains(r.Reason, "beats") || int(r.Intervals) != 4*days*24 {
 		t.Fatalf("%s %s: %s, %d intervals, %s", r.State, r.Outcome, r.Reason, r.Intervals, r.Scores)
 	}
-	if c := r.Record; c.Spec == "" || c.Code != "test" || c.From == nil || c.To.Sub(*c.From) != 120*24*time.Hour || !json.Valid(c.Params) || !strings.Contains(string(c.Report), "held_loss") || !strings.Contains(string(c.Params), `"linear.penalty": "0"`) {
+	if c := r.Record; c.Spec == "" || c.Code != "test" || c.From == nil || c.To.Sub(*c.From) != time.Duration(days)*24*time.Hour || !json.Valid(c.Params) || !strings.Contains(string(c.Report), "held_loss") || !strings.Contains(string(c.Params), `"linear.penalty": "0"`) {
 		t.Errorf("record of the run: %+v", c)
 	}
 	if len(stages) < 2 {

@@ -15,7 +15,7 @@ import (
 func TestTuningGoesOnAndItsSettingsAreUsed(t *testing.T) {
 	w := open(t)
 	for i := range 2 {
-		w.building(t, 90, uint64(i))
+		w.building(t, 60, uint64(i))
 	}
 	e := &jobs.Engine{Store: w.store, History: 365 * 24 * time.Hour, Threads: 2}
 	ctx, cancel := context.WithCancel(t.Context())

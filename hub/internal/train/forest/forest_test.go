@@ -5,7 +5,6 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
-	"os"
 	"reflect"
 	"syscall"
 	"testing"
@@ -72,7 +71,11 @@ func grow(t testing.TB, rows []float32, features int, target []float64, p forest
 }
 
 func TestForestLearnsAndItsQuantilesHold(t *testing.T) {
-	rows, target := friedman(10_000, 1)
+	n := 10_000
+	if testing.Short() {
+		n = 5_000
+	}
+	rows, target := friedman(n, 1)
 	fresh, actual := friedman(2000, 2)
 	p := forest.Defaults()
 	p.Trees, p.Threads = 50, 2
@@ -221,18 +224,15 @@ func TestWhatCannotBeGrown(t *testing.T) {
 	}
 }
 
-// TestFriedman measures what docs/benchmarks.md says. FLUXORA_LONG=1 runs it.
-func TestFriedman(t *testing.T) {
-	if os.Getenv("FLUXORA_LONG") == "" {
-		t.Skip("FLUXORA_LONG is not set: the long comparison is left out")
-	}
+// BenchmarkFriedman measures what docs/benchmarks.md says of a forest on 100k rows.
+func BenchmarkFriedman(b *testing.B) {
 	rows, target := friedman(100_000, 42)
 	fresh, actual := friedman(100_000, 44)
 	began := cpu()
 	p := forest.Defaults()
-	r := grow(t, rows, 30, target, p)
+	r := grow(b, rows, 30, target, p)
 	fitted := cpu() - began
-	m := asModel(t, 30, r, 0.1, 0.5, 0.9)
+	m := asModel(b, 30, r, 0.1, 0.5, 0.9)
 	out := make([]float64, 3*len(actual))
 	began = cpu()
 	m.Predict(fresh, len(actual), out)
@@ -250,7 +250,8 @@ func TestFriedman(t *testing.T) {
 	for _, tree := range r.Trees {
 		bytes += 8*len(tree.Nodes) + len(tree.Samples)
 	}
-	t.Logf("100 trees on 100k × 30: %.1f CPU s, RMSE of means out of bag %.3f, of medians on fresh rows %.3f, the 80 %% band covers %.1f %%, %.1f µs a row, %.1f MB",
+	b.ReportMetric(0, "ns/op")
+	b.Logf("100 trees on 100k × 30: %.1f CPU s, RMSE of means out of bag %.3f, of medians on fresh rows %.3f, the 80 %% band covers %.1f %%, %.1f µs a row, %.1f MB",
 		fitted, math.Sqrt(r.OOB), math.Sqrt(square/float64(len(actual))), float64(covered)/1000, 1e6*predicted/1e5, float64(bytes)/1e6)
 }
 

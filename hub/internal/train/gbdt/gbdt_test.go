@@ -63,10 +63,14 @@ func rmse(e model.Ensemble, rows []float32, target []float64) float64 {
 }
 
 func TestLearnsFriedman(t *testing.T) {
-	rows, target := friedman(20_000, 1)
+	n := 20_000
+	if testing.Short() {
+		n = 10_000
+	}
+	rows, target := friedman(n, 1)
 	test, want := friedman(5_000, 2)
 	p := gbdt.Defaults()
-	e, r := fit(t, rows, target, numbers(0, 16_000), numbers(16_000, 20_000), p)
+	e, r := fit(t, rows, target, numbers(0, n*4/5), numbers(n*4/5, n), p)
 	got := rmse(e, test, want)
 	t.Logf("%d trees, RMSE %.3f", r.Trees, got)
 	if got > 1.5 { // noise and the missing values of a strong feature leave 1.35 at best
@@ -78,13 +82,17 @@ func TestLearnsFriedman(t *testing.T) {
 }
 
 func TestSameBitsForAnyNumberOfThreads(t *testing.T) {
-	rows, target := friedman(20_000, 3)
+	n, many := 20_000, []int{2, 3, 8}
+	if testing.Short() {
+		n, many = 5_000, many[1:2]
+	}
+	rows, target := friedman(n, 3)
 	for i := range target { // a column of categories
 		rows[i*features+5] = float32(int(20 * rows[i*features+5]))
 	}
 	columns := make([]gbdt.Column, features)
 	columns[5].Category, columns[3].Monotone = true, 1
-	learn, held := numbers(0, 16_000), numbers(16_000, 20_000)
+	learn, held := numbers(0, n*4/5), numbers(n*4/5, n)
 	run := func(threads int, seed uint64, loss gbdt.Loss) (model.Ensemble, model.LevelTrees, gbdt.Result) {
 		p := gbdt.Defaults()
 		p.Trees, p.Threads, p.Seed, p.Loss = 12, threads, seed, loss
@@ -104,7 +112,7 @@ func TestSameBitsForAnyNumberOfThreads(t *testing.T) {
 	}
 	for _, loss := range []gbdt.Loss{gbdt.Squared, gbdt.Absolute} {
 		e, l, r := run(1, 1, loss)
-		for _, threads := range []int{2, 3, 8} {
+		for _, threads := range many {
 			if e2, l2, r2 := run(threads, 1, loss); !reflect.DeepEqual(e, e2) || !reflect.DeepEqual(l, l2) || !reflect.DeepEqual(r, r2) {
 				t.Errorf("%s loss: %d threads give other bits than one", loss, threads)
 			}

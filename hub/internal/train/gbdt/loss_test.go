@@ -27,7 +27,11 @@ func meterRows(rng *rand.Rand, n, from int) (rows []float32, target []float64) {
 // and nothing is ever learnt.
 func TestMediansOfMetersThatAreOftenZero(t *testing.T) {
 	rng := rand.New(rand.NewPCG(6, 6))
-	for _, from := range []int{10, 12, 14, 20} {
+	zero := []int{10, 12, 14, 20}
+	if testing.Short() {
+		zero = zero[1:2] // half of the time, the median between
+	}
+	for _, from := range zero {
 		rows, target := meterRows(rng, 4800, from)
 		for _, loss := range []gbdt.Loss{gbdt.Absolute, gbdt.Quantile} {
 			p := gbdt.Defaults()

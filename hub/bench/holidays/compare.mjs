@@ -1,7 +1,7 @@
-// Writes the holidays of 2015 to 2027 that npm's date-holidays knows of some countries, for TestAgainstDateHolidays:
+// Writes the holidays of 2015 to 2027 that npm's date-holidays knows of some countries, for the command beside it:
 //
 //   npm install date-holidays && node compare.mjs NO DE-BY PT … > holidays.json
-//   HOLIDAYS=$PWD/holidays.json go test -run DateHolidays -v fluxora.dev/shared/holiday
+//   go run fluxora.dev/hub/bench/holidays holidays.json
 import Holidays from 'date-holidays'
 
 const out = {}
