@@ -75,8 +75,10 @@ func start(dir, url string, inflight int) (*intake, error) {
 		defer close(x.done)
 		_ = in.Run(ctx)
 	}()
-	x.client = mqtt.New(mqtt.Options{URL: url, ClientID: "agent", Filters: in.Filters(), MinPause: 10 * time.Millisecond, MaxPause: 200 * time.Millisecond,
-		OnConnect: func() { x.up <- struct{}{} }},
+	x.client = mqtt.New(mqtt.Options{
+		URL: url, ClientID: "agent", Filters: in.Filters(), MinPause: 10 * time.Millisecond, MaxPause: 200 * time.Millisecond,
+		OnConnect: func() { x.up <- struct{}{} },
+	},
 		func(m mqtt.Message) { in.Take(ctx, m) })
 	x.client.Start()
 	return x, nil
