@@ -209,7 +209,7 @@ func (a *agent) startForecasts() error {
 	}
 	past, cached := histories{a.history, a.config, zone, a.config.Around()}, &models{cache: a.cache, log: a.component("models")}
 	a.predict = predict.New(past, cached, predict.Options{
-		Horizon: a.config.Forecast.Horizon, Levels: a.config.Forecast.Levels, Now: a.now,
+		Site: a.config.Site, Horizon: a.config.Forecast.Horizon, Levels: a.config.Forecast.Levels, Now: a.now,
 		States: adapterStates{a.store}, Log: a.component("predict"),
 	})
 	if err := (adapterStates{a.store}).prune(); err != nil {

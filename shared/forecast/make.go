@@ -22,6 +22,8 @@ const MaxHorizon = 2016
 // Maker makes forecasts with one artifact after another, keeping its buffers. The zero value is ready. It must not be
 // used by two goroutines at once.
 type Maker struct {
+	Site string // of the points, by whose names and its own models know them; empty: by theirs alone
+
 	builder *feature.Builder
 	spec    [32]byte
 	rows    []float32
@@ -45,32 +47,13 @@ func (m *Maker) Make(h feature.History, point string, register meter.Register, o
 	if len(levels) == 0 {
 		f.Levels = append([]float64(nil), art.Levels...)
 	}
-	if err := checkHorizon(horizon); err != nil {
+	if err := m.fill(h, origin, horizon, art); err != nil {
 		return Forecast{}, err
 	}
-	if art.Resolution != h.Resolution {
-		return Forecast{}, fmt.Errorf("%w: it was trained at %s, the history is at %s", ErrModel, art.Resolution, h.Resolution)
-	}
-	if ahead := time.Duration(horizon) * h.Resolution; ahead > art.Horizon {
-		return Forecast{}, fmt.Errorf("%w: it has learnt to predict %s ahead, not %s", ErrModel, art.Horizon, ahead)
-	}
-	if hash := art.Spec.Hash(); m.builder == nil || m.spec != hash {
-		m.builder, m.spec = feature.NewBuilder(art.Spec), hash
-	}
-	b := m.builder
-	if err := b.Reset(h, origin); err != nil {
-		return Forecast{}, err
-	}
-	if err := enough(b.Known(), h.Resolution); err != nil {
-		return Forecast{}, err
-	}
+	b, n := m.builder, len(art.Levels)
 	f.Completeness = b.Completeness()
-	width, n := art.Spec.Len(), len(art.Levels)
-	m.rows, m.out = grow(m.rows, horizon*width), grow(m.out, horizon*n)
-	for s := range horizon {
-		b.Row(s+1, m.rows[s*width:(s+1)*width])
-	}
-	model.ForPoint(art.Model, PointName(point, register)).Predict(m.rows, horizon, m.out)
+	m.out = grow(m.out, horizon*n)
+	model.ForPoint(art.Model, PointName(PointAt(m.Site, point), register)).Predict(m.rows, horizon, m.out)
 	f.Values = make([]float64, 0, horizon*len(f.Levels))
 	for s := range horizon {
 		var err error
@@ -79,6 +62,43 @@ func (m *Maker) Make(h feature.History, point string, register meter.Register, o
 		}
 	}
 	return f, f.Check()
+}
+
+// fill computes the rows of a forecast.
+func (m *Maker) fill(h feature.History, origin meter.Millis, horizon int, art *model.Artifact) error {
+	if err := checkHorizon(horizon); err != nil {
+		return err
+	}
+	if art.Resolution != h.Resolution {
+		return fmt.Errorf("%w: it was trained at %s, the history is at %s", ErrModel, art.Resolution, h.Resolution)
+	}
+	if ahead := time.Duration(horizon) * h.Resolution; ahead > art.Horizon {
+		return fmt.Errorf("%w: it has learnt to predict %s ahead, not %s", ErrModel, art.Horizon, ahead)
+	}
+	if hash := art.Spec.Hash(); m.builder == nil || m.spec != hash {
+		m.builder, m.spec = feature.NewBuilder(art.Spec), hash
+	}
+	b := m.builder
+	if err := b.Reset(h, origin); err != nil {
+		return err
+	}
+	if err := enough(b.Known(), h.Resolution); err != nil {
+		return err
+	}
+	width := art.Spec.Len()
+	m.rows = grow(m.rows, horizon*width)
+	for s := range horizon {
+		b.Row(s+1, m.rows[s*width:(s+1)*width])
+	}
+	return nil
+}
+
+// PointAt names a point of a site among those of all sites.
+func PointAt(site, point string) string {
+	if site == "" {
+		return point
+	}
+	return site + "/" + point
 }
 
 // PointName is what models that know some points better than others call the register of a point.

@@ -21,6 +21,15 @@ const (
 	parts // how many there are
 )
 
+// AllParts lists the parts.
+func AllParts() []Part {
+	out := make([]Part, parts)
+	for i := range out {
+		out[i] = Part(i)
+	}
+	return out
+}
+
 // String returns the word that screens and the API have for a part.
 func (p Part) String() string {
 	return [...]string{"profile", "trend", "daily", "weekly", "yearly", "holidays", "weather"}[p]

@@ -52,12 +52,15 @@ func (m *ByPoint) Levels() []float64 { return m.Shared.Levels() }
 func (m *ByPoint) Predict(rows []float32, n int, out []float64) { m.Shared.Predict(rows, n, out) }
 
 // ForPoint implements PerPoint.
-func (m *ByPoint) ForPoint(name string) Model {
+func (m *ByPoint) ForPoint(name string) Model { return ForPoint(m.of(name), name) }
+
+// of returns the model of a point.
+func (m *ByPoint) of(name string) Model {
 	at := HashPoint(name)
 	if i := sort.Search(len(m.Own), func(i int) bool { return m.Own[i].Point >= at }); i < len(m.Own) && m.Own[i].Point == at {
-		return ForPoint(m.Own[i].Model, name)
+		return m.Own[i].Model
 	}
-	return ForPoint(m.Shared, name)
+	return m.Shared
 }
 
 // Size returns how many bytes a model takes in an artifact.

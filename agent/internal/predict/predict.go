@@ -51,6 +51,7 @@ type Drop struct {
 
 // Options are the settings of a predictor.
 type Options struct {
+	Site    string        // name of the site, as the hub has it: models know points by both names
 	Horizon time.Duration // how far to forecast; 0 means 48 h
 	Levels  []float64     // quantile levels; nil means those of the model, or forecast.DefaultLevels
 	States  States        // keeps what is learnt for a restart; nil: nothing does
@@ -87,7 +88,7 @@ func New(histories Histories, models Models, o Options) *Predictor {
 	}
 	return &Predictor{
 		histories: histories, models: models, o: o, log: o.Log, adapters: map[target]*forecast.Adapter{},
-		makers: sync.Pool{New: func() any { return new(forecast.Maker) }},
+		makers: sync.Pool{New: func() any { return &forecast.Maker{Site: o.Site} }},
 	}
 }
 

@@ -221,3 +221,31 @@ func BenchmarkForecast20Points(b *testing.B) {
 		}
 	}
 }
+
+// A hub trains over points of many sites, of which several may be called main: models know a point by its site too.
+func TestAPointIsForecastByWhatItsModelKnowsOfIt(t *testing.T) {
+	own := broken(func(out []float64) {
+		for i := range out {
+			out[i] = 5
+		}
+	})
+	name := forecast.PointName(forecast.PointAt("oslo-1", "main"), meter.EnergyImport)
+	m, err := model.NewByPoint(model.FamilySeasonal, sound(t), []model.OwnModel{{Point: model.HashPoint(name), Model: own}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := hours(40 * 24)
+	for _, c := range []struct {
+		site, point string
+		own         bool
+	}{{"oslo-1", "main", true}, {"oslo-2", "main", false}, {"oslo-1", "boiler", false}} {
+		p := predict.New(memory{h: h}, cache{active: fitted("m", m)}, predict.Options{Site: c.site, Horizon: 24 * time.Hour, Now: time.Now})
+		f, _, err := p.Forecast(t.Context(), c.point, meter.EnergyImport, h.End())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := f.At(3, 1) > 10_000; got != c.own || f.Point != c.point {
+			t.Errorf("%s of %s: forecast at %.0f Wh by its own model: %v, want %v", f.Point, c.site, f.At(3, 1), got, c.own)
+		}
+	}
+}

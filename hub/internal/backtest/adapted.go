@@ -22,7 +22,7 @@ func Adapted(name string, art, trial *model.Artifact, levels []float64) Contende
 		adapters := map[string]*forecast.Adapter{}
 		return func(h feature.History, p train.Point, origin meter.Millis, horizon int) (forecast.Forecast, error) {
 			one := func(a *forecast.Adapter, art *model.Artifact, at meter.Millis) (forecast.Forecast, error) {
-				f, err := m.Make(h, p.ID, p.Register, at, horizon, art, forecast.Active, levels, at)
+				f, err := m.Make(h, p.Known(), p.Register, at, horizon, art, forecast.Active, levels, at)
 				if err != nil {
 					return f, err
 				}

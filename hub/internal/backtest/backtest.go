@@ -48,7 +48,7 @@ func Artifact(name string, art *model.Artifact, levels []float64) Contender {
 	return Contender{Name: name, Model: art.ID, New: func() Make {
 		var m forecast.Maker
 		return func(h feature.History, p train.Point, origin meter.Millis, horizon int) (forecast.Forecast, error) {
-			return m.Make(h, p.ID, p.Register, origin, horizon, art, forecast.Active, levels, origin)
+			return m.Make(h, p.Known(), p.Register, origin, horizon, art, forecast.Active, levels, origin)
 		}
 	}}
 }
@@ -66,7 +66,7 @@ func Refitted(name string, arts []*model.Artifact, levels []float64) Contender {
 					art = a
 				}
 			}
-			return m.Make(h, p.ID, p.Register, origin, horizon, art, forecast.Active, levels, origin)
+			return m.Make(h, p.Known(), p.Register, origin, horizon, art, forecast.Active, levels, origin)
 		}
 	}}
 }

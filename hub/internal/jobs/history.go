@@ -10,6 +10,7 @@ import (
 	"fluxora.dev/hub/internal/store"
 	"fluxora.dev/hub/internal/train"
 	"fluxora.dev/shared/feature"
+	"fluxora.dev/shared/forecast"
 	"fluxora.dev/shared/interval"
 	"fluxora.dev/shared/meter"
 )
@@ -30,6 +31,14 @@ func load(ctx context.Context, st *store.Store, org uuid.UUID, resolution, most 
 		all += int64(p.To.Sub(p.From) / resolution)
 		points[i].From = max(p.From, p.To.Add(-most))
 		wanted += int64(p.To.Sub(points[i].From) / resolution)
+	}
+	named, err := st.Points(ctx, org)
+	if err != nil {
+		return train.Dataset{}, 0, err
+	}
+	names := map[uuid.UUID]string{}
+	for _, p := range named {
+		names[p.ID] = forecast.PointAt(p.SiteName, p.Name)
 	}
 	every := 1 + int(wanted/mostIntervals)
 	var d train.Dataset
@@ -62,7 +71,7 @@ func load(ctx context.Context, st *store.Store, org uuid.UUID, resolution, most 
 		}
 		h.Site = sites[p.Site]
 		if len(h.Energy) > 0 {
-			d.Points = append(d.Points, train.Point{ID: p.Point.String(), Register: meter.Register(p.Register), History: h, Loaded: loaded(intervals)})
+			d.Points = append(d.Points, train.Point{ID: p.Point.String(), Name: names[p.Point], Register: meter.Register(p.Register), History: h, Loaded: loaded(intervals)})
 		}
 		progress("reading history", 10*float64(i+1)/float64(len(points)))
 	}

@@ -8,6 +8,8 @@ import (
 
 	"fluxora.dev/hub/internal/jobs"
 	"fluxora.dev/hub/internal/store"
+	"fluxora.dev/shared/forecast"
+	"fluxora.dev/shared/meter"
 	"fluxora.dev/shared/model"
 )
 
@@ -45,6 +47,29 @@ func TestATrainingIsWhatItWasAskedToBe(t *testing.T) {
 	}
 	if f, err := jobs.Importance(r.Record); err != nil || len(f) == 0 || f[0].Share < 0.1 {
 		t.Errorf("importance %v, %v", f, err)
+	}
+
+	// A model knows points by the names that their agents have for them.
+	r = w.order(t, jobs.Order{Settings: map[string]string{"family": "additive", "additive.own_penalty": "3"}})
+	if r.Model == nil {
+		t.Fatalf("%s %s: %s", r.State, r.Outcome, r.Reason)
+	}
+	_, encoded, err := w.store.Model(t.Context(), w.org, r.Model.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := model.Decode(encoded)
+	if err != nil {
+		t.Fatal(err)
+	}
+	points, err := w.store.Points(t.Context(), w.org)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range points {
+		if name := forecast.PointName(forecast.PointAt(p.SiteName, p.Name), meter.EnergyImport); model.ForPoint(a.Model, name) == a.Model {
+			t.Errorf("the model knows nothing of %q, which it has learnt from: %+v", name, a.Model.(*model.Additive).Points)
+		}
 	}
 
 	// Sites without weather: what such features need is said at once, and not tried again.

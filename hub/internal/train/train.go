@@ -13,6 +13,7 @@
 package train
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,10 +39,14 @@ var ErrTooLittle = errors.New("too little history to learn from")
 // Point is the history of one register of one point.
 type Point struct {
 	ID       string // names the point in reports
+	Name     string // by which models know it, as its agent does (forecast.PointAt); ID when empty
 	Register meter.Register
 	History  feature.History
 	Loaded   Loaded
 }
+
+// Known returns the name by which models know the point.
+func (p Point) Known() string { return cmp.Or(p.Name, p.ID) }
 
 // Dataset is what a model learns from. All histories have the same resolution.
 type Dataset struct{ Points []Point }
