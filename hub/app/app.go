@@ -17,6 +17,7 @@ import (
 	"fluxora.dev/hub/internal/derive"
 	"fluxora.dev/hub/internal/ingest"
 	"fluxora.dev/hub/internal/jobs"
+	"fluxora.dev/hub/internal/live"
 	"fluxora.dev/hub/internal/ratelimit"
 	"fluxora.dev/hub/internal/score"
 	"fluxora.dev/hub/internal/store/ingeststore"
@@ -68,9 +69,14 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 
+	liveLog := o.Log.With("component", "live")
+	notes, follower := live.NewNotes(b.store, liveLog), live.NewFollower(b.store, liveLog, o.Now)
+	g.Go("live notes", notes.Run)
+	g.Go("live", follower.Run)
+
 	adapter := ingeststore.New(b.store, o.Now)
 	agents = ingest.New(ingest.Options{
-		Store: adapter, Enrolment: adapter, Books: adapter, Authority: b.authority,
+		Store: told{adapter, notes}, Enrolment: adapter, Books: adapter, Authority: b.authority,
 		Log: o.Log.With("component", "uplink"), Now: o.Now, DrainTimeout: c.StopWithin / 3,
 		Lag: b.store.DeriveLag,
 	})
@@ -93,7 +99,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	handler := api.New(api.Options{
 		Store: b.store, Registry: reg, Version: apiVersion, MetricsOpen: c.HTTP.MetricsOpen,
 		Timeout: c.HTTP.Timeout, MaxBody: int64(c.HTTP.MaxBody), Concurrency: c.HTTP.Concurrency,
-		Origins: c.HTTP.Origins, Proxies: c.HTTP.Ranges(), Strangers: ratelimit.Rate(c.HTTP.Limits.Strangers),
+		Live: api.Live{Follower: follower}, Origins: c.HTTP.Origins, Proxies: c.HTTP.Ranges(), Strangers: ratelimit.Rate(c.HTTP.Limits.Strangers),
 		Tiers: map[access.Tier]ratelimit.Rate{
 			access.Free: ratelimit.Rate(c.HTTP.Limits.Free), access.Standard: ratelimit.Rate(c.HTTP.Limits.Standard), access.Premium: ratelimit.Rate(c.HTTP.Limits.Premium),
 		},

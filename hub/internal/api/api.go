@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -44,6 +45,7 @@ type Options struct {
 	Tiers       map[access.Tier]ratelimit.Rate
 	Strangers   ratelimit.Rate // of one address, on routes that need no credential
 	Proxies     []netip.Prefix // whose X-Forwarded-For is believed
+	Live        Live
 	Log         *slog.Logger
 	Now         func() time.Time
 }
@@ -54,12 +56,13 @@ type server struct {
 	ready []Check
 	log   *slog.Logger
 	now   func() time.Time
+	live  *streams
 }
 
 // New returns the handler of the whole interface.
 func New(o Options) http.Handler {
 	o.Log = middleware.Logger(o.Log)
-	s := &server{store: o.Store.ForRequests(org), ready: o.Ready, log: o.Log, now: o.Now}
+	s := &server{store: o.Store.ForRequests(org), ready: o.Ready, log: o.Log, now: o.Now, live: newStreams(o.Live)}
 	r, document := s.routes(o.Version)
 	r.handle(access.Open(), "GET /openapi.json", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/openapi+json")
@@ -85,7 +88,7 @@ func New(o Options) http.Handler {
 	h = idempotency.Wrap(h, idempotency.Options{Store: s.store, Caller: keyOf, Lease: 2*o.Timeout + 10*time.Second, Log: o.Log})
 	h = gate.wrap(h)
 	h = middleware.Slash(h)
-	h = middleware.Crowd(h, cmp.Or(o.Concurrency, 64), o.Timeout/2, probe)
+	h = middleware.Crowd(h, cmp.Or(o.Concurrency, 64), o.Timeout/2, func(r *http.Request) bool { return probe(r) || endless(r) })
 	h = middleware.Bound(h, o.Timeout, o.MaxBody, endless)
 	h = middleware.Recover(h, o.Log)
 	h = middleware.Compress(h)
@@ -104,7 +107,7 @@ func keyOf(r *http.Request) store.IdempotencyKey {
 }
 
 // endless reports whether a request is for a stream, which ends when the caller or the hub goes.
-func endless(*http.Request) bool { return false }
+func endless(r *http.Request) bool { return strings.TrimSuffix(r.URL.Path, "/") == streamPath }
 
 // OpenAPI returns the OpenAPI 3.1 document of the interface, indented.
 func OpenAPI(version string) []byte {
@@ -136,6 +139,7 @@ func (s *server) routes(version string) (*routes, []byte) {
 	s.registerAgents(r)
 	s.registerLedger(r)
 	s.registerQuarantine(r)
+	s.registerStream(r)
 
 	raw, err := r.api.OpenAPI().MarshalJSON()
 	if err != nil {

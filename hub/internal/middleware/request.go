@@ -128,5 +128,11 @@ func (w *Recorder) Write(b []byte) (int, error) {
 // Wrote reports whether the answer has begun.
 func (w *Recorder) Wrote() bool { return w.wrote }
 
+// FlushError implements what http.ResponseController looks for.
+func (w *Recorder) FlushError() error { return http.NewResponseController(w.ResponseWriter).Flush() }
+
+// Flush implements http.Flusher, for writers above that know no other way.
+func (w *Recorder) Flush() { _ = w.FlushError() }
+
 // Unwrap lets http.ResponseController reach the writer beneath.
 func (w *Recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
