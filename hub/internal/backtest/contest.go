@@ -31,6 +31,7 @@ const (
 	testDays      = 28
 	foldDays      = 14 // a candidate is fitted anew for each
 	leastTestDays = 3
+	fitShare      = 0.95 // of the time; the backtest takes the rest
 	day           = 24 * time.Hour
 
 	// originStride is a day and an hour, so that origins fall on all hours of the day.
@@ -44,6 +45,9 @@ const (
 // The test days are those the active model has not learnt from, at most 28 and a quarter of the history. Where they are
 // fewer than three, the last 28 are used although the active model has seen them, which is to its advantage: the candidate
 // must win all the same.
+//
+// With p.Checkpoint a contest that was killed does no fit again (package train): of the same data and settings it comes to
+// the same artifact and the same scores.
 func Contest(ctx context.Context, d train.Dataset, p train.Params, active *model.Artifact, tell train.Progress) (Outcome, error) {
 	part := func(from, to float64) train.Progress {
 		if tell == nil {
@@ -57,10 +61,11 @@ func Contest(ctx context.Context, d train.Dataset, p train.Params, active *model
 	}
 	from, to := testRange(d, active)
 	folds := max(1, int((to.Sub(from)+foldDays*day/2)/(foldDays*day)))
+	fits := float64(folds + 1) // each takes about as long
 	var trials []*model.Artifact
 	for i := range folds {
 		at := from.Add(time.Duration(i) * foldDays * day)
-		trial, _, err := train.Fit(ctx, d.Before(at), p, part(0.45*float64(i)/float64(folds), 0.45*float64(i+1)/float64(folds)))
+		trial, _, err := train.Fit(ctx, d.Before(at), p, part(fitShare*float64(i)/fits, fitShare*float64(i+1)/fits))
 		if err != nil {
 			return Outcome{}, fmt.Errorf("contest: candidate: %w", err)
 		}
@@ -71,7 +76,7 @@ func Contest(ctx context.Context, d train.Dataset, p train.Params, active *model
 		contenders = append(contenders, Artifact(Active, active, levels))
 	}
 	if tell != nil {
-		tell("backtest", 0.45)
+		tell("backtest", fitShare*float64(folds)/fits)
 	}
 	var out Outcome
 	var err error
@@ -79,7 +84,7 @@ func Contest(ctx context.Context, d train.Dataset, p train.Params, active *model
 	if err != nil {
 		return out, fmt.Errorf("contest: %w", err)
 	}
-	if out.Artifact, out.Fit, err = train.Fit(ctx, d, p, part(0.55, 1)); err != nil {
+	if out.Artifact, out.Fit, err = train.Fit(ctx, d, p, part(1-fitShare/fits, 1)); err != nil {
 		return out, fmt.Errorf("contest: %w", err)
 	}
 	candidate, _ := out.Report.Of(Candidate)

@@ -39,6 +39,11 @@ func (e *Engine) Learn(ctx context.Context, t Task) (Result, error) {
 	if len(d.Points) == 0 {
 		return res, fmt.Errorf("%w: there are no intervals of resolution %s", ErrNothing, t.Resolution)
 	}
+	_, end := d.Range()
+	if end, err = t.Checkpoints.Until(end); err != nil {
+		return res, err
+	}
+	d = d.Before(end)
 	params, err := e.params(ctx, t)
 	if err != nil {
 		return res, err
@@ -57,7 +62,7 @@ func (e *Engine) Learn(ctx context.Context, t Task) (Result, error) {
 
 // params returns what a training goes by: what searches found, then the settings of all trainings, then those of its order.
 func (e *Engine) params(ctx context.Context, t Task) (train.Params, error) {
-	p, err := e.tuned(ctx, t.Org, t.Resolution, train.Params{Family: train.Selected, Threads: e.Threads, Checkpoint: t.Checkpoints, Earlier: t.Active})
+	p, err := e.tuned(ctx, t.Org, t.Resolution, train.Params{Family: train.Selected, Threads: e.Threads, Checkpoint: t.Checkpoints.Of(e.Version), Earlier: t.Active})
 	if err == nil {
 		p, err = train.Apply(p, e.Settings)
 	}

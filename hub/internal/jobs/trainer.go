@@ -162,7 +162,7 @@ func (w *worker) Work(ctx context.Context, job *river.Job[Args]) error {
 	log.InfoContext(ctx, "training begins")
 
 	beats, stop := newBeats(ctx, o, a, began)
-	end, err := w.t.train(ctx, a, beats.note)
+	end, err := w.t.train(ctx, a, beats)
 	stop()
 	if err == nil {
 		err = o.Store.FinishTrainingRun(ctx, a.Org, a.Run, end, o.Now().UTC(), func(tx pgx.Tx) error {
@@ -208,7 +208,7 @@ func (w *worker) Work(ctx context.Context, job *river.Job[Args]) error {
 }
 
 // train fits, measures and decides.
-func (t *Trainer) train(ctx context.Context, a Args, progress Progress) (store.TrainingRun, error) {
+func (t *Trainer) train(ctx context.Context, a Args, b *beats) (store.TrainingRun, error) {
 	skipped := func(reason string) store.TrainingRun {
 		return store.TrainingRun{State: "done", Stage: "done", Percent: 100, Outcome: "skipped", Reason: reason}
 	}
@@ -217,8 +217,8 @@ func (t *Trainer) train(ctx context.Context, a Args, progress Progress) (store.T
 		return store.TrainingRun{}, err
 	}
 	res, err := t.o.Learner.Learn(ctx, Task{
-		Org: a.Org, Resolution: a.resolution(), Active: active, Progress: progress, Order: a.Order,
-		Checkpoints: &Checkpoints{ctx: ctx, store: t.o.Store, org: a.Org, run: a.Run},
+		Org: a.Org, Resolution: a.resolution(), Active: active, Progress: b.note, Order: a.Order,
+		Checkpoints: &Checkpoints{ctx: ctx, store: t.o.Store, org: a.Org, run: a.Run, found: b.skip},
 	})
 	if errors.Is(err, ErrNothing) {
 		end := skipped(err.Error())
@@ -228,7 +228,7 @@ func (t *Trainer) train(ctx context.Context, a Args, progress Progress) (store.T
 	if err != nil {
 		return store.TrainingRun{}, err
 	}
-	progress("deciding", 97)
+	b.note("deciding", 97)
 	origin := registry.Origin{Run: a.Run}
 	if active != nil {
 		if origin.Parent, err = uuid.Parse(active.ID); err != nil {
@@ -254,10 +254,13 @@ func (t *Trainer) train(ctx context.Context, a Args, progress Progress) (store.T
 
 // beats writes how far a training is at every Beat and new stage, so that people can watch and a trainer's death shows.
 type beats struct {
-	began   time.Time
+	now     func() time.Time
 	mu      sync.Mutex
 	stage   string
 	percent float64
+	since   time.Time // when work began that percent grew by
+	from    float64   // percent then: what an earlier attempt had done took no time
+	skipped bool      // since is when percent is told next
 	changed chan struct{}
 }
 
@@ -265,6 +268,9 @@ func (b *beats) note(stage string, percent float64) {
 	b.mu.Lock()
 	renamed := stage != b.stage
 	b.stage, b.percent = stage, percent
+	if b.skipped {
+		b.since, b.from, b.skipped = b.now(), percent, false
+	}
 	b.mu.Unlock()
 	if renamed {
 		select {
@@ -274,20 +280,27 @@ func (b *beats) note(stage string, percent float64) {
 	}
 }
 
-// leastSeen is the percentage from which on the time left is estimated.
+// skip notes that the next part was done by an earlier attempt.
+func (b *beats) skip() {
+	b.mu.Lock()
+	b.skipped = true
+	b.mu.Unlock()
+}
+
+// leastSeen is the percentage that must have been worked for before the time left is estimated.
 const leastSeen = 5
 
 // left estimates the time left at now, nil while too little is done to tell.
 func (b *beats) left(now time.Time) *time.Duration {
-	if b.percent < leastSeen || b.percent > 100 {
+	if b.skipped || b.percent-b.from < leastSeen || b.percent > 100 {
 		return nil
 	}
-	d := time.Duration(float64(now.Sub(b.began)) * (100 - b.percent) / b.percent)
+	d := time.Duration(float64(now.Sub(b.since)) * (100 - b.percent) / (b.percent - b.from))
 	return &d
 }
 
 func newBeats(ctx context.Context, o TrainerOptions, a Args, began time.Time) (*beats, func()) {
-	b := &beats{began: began, stage: "starting", changed: make(chan struct{}, 1)}
+	b := &beats{now: o.Now, since: began, stage: "starting", changed: make(chan struct{}, 1)}
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	wg.Go(func() {

@@ -86,12 +86,17 @@ func FitAll(ctx context.Context, d Dataset, p Params, families []string, tell Pr
 	s.Cut, s.Points = past.to, t.points
 	s.sample = min(t.len(), 2400)
 	s.rows = slices.Clone(t.rows[:s.sample*t.width])
-	for i, name := range members {
+	done, all := 0.0, costOf(model.FamilyEnsemble)
+	for _, name := range members {
+		all += costOf(name)
+	}
+	for _, name := range members {
 		q := p
 		q.Family = name
+		cost := costOf(name)
 		stage := func(name string, from float64) Progress {
 			return func(part string, share float64) {
-				tell.tell(name+": "+part, (float64(i)+from+share/2)/float64(len(members)+1))
+				tell.tell(name+": "+part, (done+(from+share/2)*cost)/all)
 			}
 		}
 		var f Fitted
@@ -104,8 +109,9 @@ func FitAll(ctx context.Context, d Dataset, p Params, families []string, tell Pr
 		}
 		f.CPU = ProcessCPU() - began + forRows
 		s.Fitted[name] = f
+		done += cost
 	}
-	tell.tell("ensemble", float64(len(members))/float64(len(members)+1))
+	tell.tell("ensemble", done/all)
 	began = ProcessCPU()
 	if err := s.mix(t, p, members); err != nil {
 		return s, fmt.Errorf("train ensemble: %w", err)
@@ -120,8 +126,25 @@ func FitAll(ctx context.Context, d Dataset, p Params, families []string, tell Pr
 	return s, nil
 }
 
+// costOf returns about how long a family takes to fit, beside others, so that people can be told the time that is left: CPU
+// seconds for 150,000 rows, to each of the two tables.
+func costOf(family string) float64 {
+	switch family {
+	case model.FamilySeasonal:
+		return 1
+	case model.FamilyLinear, model.FamilyAdditive, model.FamilyBoosted, model.FamilyEnsemble:
+		return 5
+	}
+	return 20
+}
+
 // fitOn fits the family that p names to a table.
 func fitOn(ctx context.Context, t *table, p Params, tell Progress) (*model.Artifact, Report, error) {
+	return p.kept(fmt.Sprintf("%s-%d", p.Family, t.to), func() (*model.Artifact, Report, error) { return fitFamily(ctx, t, p, tell) })
+}
+
+// fitFamily does so, whether or not it was done before.
+func fitFamily(ctx context.Context, t *table, p Params, tell Progress) (*model.Artifact, Report, error) {
 	began := time.Now()
 	r := Report{Family: p.Family, Points: t.points, Rows: len(t.fit) + len(t.held), HeldRows: len(t.held), Skipped: t.skipped, Preparation: t.met}
 	fit := fitters()[p.Family]

@@ -102,6 +102,8 @@ type Params struct {
 	Monotone   []string        // features after a sign, with which forecasts of families gbdt and quantiles must not fall (+) or not rise (-)
 	WarmStart  bool            // boosted trees go on from Earlier where that is honest
 	Earlier    *model.Artifact `json:"-"` // the active model; nil: none
+
+	print string // of the data and settings, when what is fitted is kept
 }
 
 // What Params.Points may be.
@@ -271,7 +273,17 @@ func fitters() map[string]fitter {
 
 // Fit fits a model of the family p names. The error wraps ErrTooLittle when there is too little history.
 func Fit(ctx context.Context, d Dataset, p Params, tell Progress) (*model.Artifact, Report, error) {
-	p = p.withDefaults()
+	if p.Checkpoint != nil {
+		var err error
+		if p.print, err = p.fingerprint(d); err != nil {
+			return nil, Report{}, fmt.Errorf("train: %w", err)
+		}
+	}
+	return p.kept("whole", func() (*model.Artifact, Report, error) { return fit(ctx, d, p.withDefaults(), tell) })
+}
+
+// fit fits what p names, its defaults filled in.
+func fit(ctx context.Context, d Dataset, p Params, tell Progress) (*model.Artifact, Report, error) {
 	r := Report{Family: p.Family}
 	if err := p.check(d); err != nil {
 		return nil, r, err
