@@ -132,7 +132,7 @@ func costOf(family string) float64 {
 	switch family {
 	case model.FamilySeasonal:
 		return 1
-	case model.FamilyLinear, model.FamilyAdditive, model.FamilyBoosted, model.FamilyEnsemble:
+	case model.FamilyLinear, model.FamilyAdditive, model.FamilyBoosted, model.FamilyWeeks, model.FamilyEnsemble:
 		return 5
 	}
 	return 20
