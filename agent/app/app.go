@@ -33,6 +33,7 @@ import (
 	"fluxora.dev/agent/internal/store/thin"
 	"fluxora.dev/agent/internal/uplink"
 	"fluxora.dev/agent/internal/watch"
+	"fluxora.dev/agent/internal/weather"
 	"fluxora.dev/proto/wire"
 	"fluxora.dev/shared/forecast"
 	"fluxora.dev/shared/interval"
@@ -106,6 +107,7 @@ type agent struct {
 	cache    *artifact.Cache
 	predict  *predict.Predictor
 	watch    *watch.Watch
+	weather  *weather.Keeper
 	schedule *schedule.Schedule
 	uplink   *uplink.Client // nil without a hub
 	status   *status.Server // nil when not wanted
@@ -207,7 +209,8 @@ func (a *agent) startForecasts() error {
 	if err != nil {
 		return fmt.Errorf("zone %q: %w", a.config.Zone, err)
 	}
-	past, cached := histories{a.history, a.config, zone, a.config.Around()}, &models{cache: a.cache, log: a.component("models")}
+	a.weather = weather.Open(a.store, a.now, a.component("weather"))
+	past, cached := histories{a.history, a.config, zone, a.config.Around(), a.weather}, &models{cache: a.cache, log: a.component("models")}
 	a.predict = predict.New(past, cached, predict.Options{
 		Site: a.config.Site, Horizon: a.config.Forecast.Horizon, Levels: a.config.Forecast.Levels, Now: a.now,
 		States: adapterStates{a.store}, Log: a.component("predict"),
@@ -245,6 +248,7 @@ func (a *agent) startUplink() error {
 		Now: a.now, Hub: a.hubAddress(), Version: a.version,
 		ConfigRevision: a.revision.Load,
 		OnConfig:       a.reconfigure, OnModels: a.cache.Announce,
+		Weather: a.weather.Held, OnWeather: a.weather.Take,
 		OnTime: func(hub meter.Millis) { a.clock.Hub(hub.Time()) },
 	})
 	a.parts.Go("uplink", a.uplink.Run)

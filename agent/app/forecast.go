@@ -11,6 +11,7 @@ import (
 	"fluxora.dev/agent/internal/predict"
 	"fluxora.dev/agent/internal/schedule"
 	"fluxora.dev/agent/internal/watch"
+	"fluxora.dev/agent/internal/weather"
 	"fluxora.dev/shared/feature"
 	"fluxora.dev/shared/forecast"
 	"fluxora.dev/shared/meter"
@@ -51,6 +52,7 @@ type histories struct {
 	config    Config
 	zone      *time.Location
 	site      *feature.Site
+	weather   *weather.Keeper
 }
 
 var _ predict.Histories = histories{}
@@ -66,7 +68,7 @@ func (h histories) History(point string, register meter.Register, from, to meter
 		from = max(from, is[0].Start)
 	}
 	out, err := feature.NewHistory(is, from.Floor(resolution), to, resolution, h.zone)
-	out.Site = h.site
+	out.Site = h.weather.Around(h.site)
 	return out, err
 }
 

@@ -70,6 +70,13 @@ type Hello struct {
 	Now            meter.Millis
 	ConfigRevision uint64   // of the SiteConfig in force
 	Lineage        *Lineage // nil from agents that keep none
+	Weather        Held     // weather that it holds
+}
+
+// Held is how far the weather that an agent holds goes. The zero value holds none.
+type Held struct {
+	To     meter.Millis // end of what was observed
+	Issued meter.Millis // of the newest forecast
 }
 
 // Lineage tells an agent from a copy of it.
@@ -83,6 +90,7 @@ type Lineage struct {
 func EncodeHello(h Hello) *uplinkv1.Hello {
 	m := &uplinkv1.Hello{
 		Version: h.Version, Epoch: h.Epoch, Next: h.Next, Pending: h.Pending, NowMs: int64(h.Now), ConfigRevision: h.ConfigRevision,
+		WeatherToMs: int64(h.Weather.To), WeatherIssuedMs: int64(h.Weather.Issued),
 	}
 	if l := h.Lineage; l != nil {
 		m.Lineage = &uplinkv1.Lineage{Last: l.Last, Receipt: l.Receipt, Next: l.Next}
@@ -95,7 +103,10 @@ func DecodeHello(m *uplinkv1.Hello) (Hello, error) {
 	if m == nil {
 		return Hello{}, invalid("the session does not open with hello")
 	}
-	h := Hello{m.GetVersion(), m.GetEpoch(), m.GetNext(), m.GetPending(), meter.Millis(m.GetNowMs()), m.GetConfigRevision(), nil}
+	h := Hello{
+		m.GetVersion(), m.GetEpoch(), m.GetNext(), m.GetPending(), meter.Millis(m.GetNowMs()), m.GetConfigRevision(), nil,
+		Held{meter.Millis(m.GetWeatherToMs()), meter.Millis(m.GetWeatherIssuedMs())},
+	}
 	if h.Next == 0 || h.Pending >= h.Next {
 		return Hello{}, invalid("hello: next %d, pending %d: want 1 ≤ next and pending < next", h.Next, h.Pending)
 	}

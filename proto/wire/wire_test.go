@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"google.golang.org/protobuf/proto"
 	"pgregory.net/rapid"
 
@@ -16,6 +17,7 @@ import (
 	uplinkv1 "fluxora.dev/proto/fluxora/uplink/v1"
 	"fluxora.dev/proto/wire"
 	"fluxora.dev/shared/chunk"
+	"fluxora.dev/shared/feature"
 	"fluxora.dev/shared/forecast"
 	"fluxora.dev/shared/holiday"
 	"fluxora.dev/shared/meter"
@@ -344,6 +346,10 @@ func FuzzDecode(f *testing.F) {
 		ID: "r", From: 1, To: 2, Blocks: []wire.Block{{Series: 1, Chunk: c}}, Held: 3, Done: true,
 	})}})
 	seed(&uplinkv1.SyncResponse{Message: &uplinkv1.SyncResponse_Resend{Resend: wire.EncodeResend(wire.Resend{ID: "r", Point: "p", From: 1, To: 2})}})
+	seed(&uplinkv1.SyncResponse{Message: &uplinkv1.SyncResponse_Weather{Weather: wire.EncodeWeather(wire.Weather{
+		Observed: feature.WeatherSeries{Resolution: time.Hour, Temperature: []float64{-1.5, math.NaN()}, Radiation: []float64{0, 812.5}},
+		Forecast: &feature.WeatherForecast{Issued: 1, WeatherSeries: feature.WeatherSeries{Resolution: time.Hour, Temperature: []float64{3}}},
+	})}})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		check := func(err error) bool {
 			if err != nil && !errors.Is(err, wire.ErrInvalid) {
@@ -388,6 +394,11 @@ func FuzzDecode(f *testing.F) {
 					t.Fatalf("%+v became %+v, %v", w, again, err)
 				}
 			}
+			if w, err := wire.DecodeWeather(down.GetWeather()); check(err) {
+				if again, err := wire.DecodeWeather(wire.EncodeWeather(w)); err != nil || cmp.Diff(w, again, cmpopts.EquateNaNs()) != "" {
+					t.Fatalf("%+v became %+v, %v", w, again, err)
+				}
+			}
 			_, err := wire.DecodeOverlap(down.GetOverlap())
 			check(err)
 			_, err = wire.DecodeAck(down.GetAck())
@@ -407,4 +418,30 @@ func FuzzDecode(f *testing.F) {
 			wire.DecodeComeBack(down.GetComeBack())
 		}
 	})
+}
+
+// TestWeather: weather comes over the wire to a hundredth of a degree and a tenth of a watt, and what cannot be is refused.
+func TestWeather(t *testing.T) {
+	in := wire.Weather{
+		Observed: feature.WeatherSeries{Start: 3_600_000, Resolution: time.Hour, Temperature: []float64{-12.344, math.NaN()}, Radiation: []float64{0.04, 812.5}},
+		Forecast: &feature.WeatherForecast{Issued: 7, WeatherSeries: feature.WeatherSeries{Resolution: time.Hour, Temperature: []float64{3}}},
+	}
+	want := in
+	want.Observed.Temperature, want.Observed.Radiation = []float64{-12.34, math.NaN()}, []float64{0, 812.5}
+	got, err := wire.DecodeWeather(wire.EncodeWeather(in))
+	if diff := cmp.Diff(want, got, cmpopts.EquateNaNs()); err != nil || diff != "" {
+		t.Errorf("%v\n%s", err, diff)
+	}
+	for name, spoil := range map[string]func(*uplinkv1.Weather){
+		"hot":        func(m *uplinkv1.Weather) { m.Observed.Temperature[0] = 99_99 },
+		"long":       func(m *uplinkv1.Weather) { m.Observed.Radiation = make([]int32, wire.MaxWeather+1) },
+		"off grid":   func(m *uplinkv1.Weather) { m.Observed.StartMs++ },
+		"resolution": func(m *uplinkv1.Weather) { m.Forecast.ResolutionMs = 0 },
+	} {
+		m := wire.EncodeWeather(in)
+		spoil(m)
+		if _, err := wire.DecodeWeather(m); !errors.Is(err, wire.ErrInvalid) {
+			t.Errorf("%s: %v, want ErrInvalid", name, err)
+		}
+	}
 }

@@ -307,6 +307,8 @@ func TestWeatherOfASite(t *testing.T) {
 	h := feature.History{Start: origin.Add(-100 * hour), Resolution: hour, Energy: ramp(0, 100), Site: &feature.Site{Weather: w}}
 	p := h
 	p.Site = &feature.Site{Weather: &perfect}
+	alone := h
+	alone.Site = &feature.Site{Weather: &feature.Weather{Observed: w.Observed, Perfect: true}}
 	for _, c := range []struct {
 		name    string
 		h       feature.History
@@ -318,7 +320,8 @@ func TestWeatherOfASite(t *testing.T) {
 		{"temperature", h, 3, 12.5, "its last hour"},
 		{"temperature", h, 4, 23.5, "the forecast before, which reaches further"},
 		{"temperature", h, 54, math.NaN(), "the one before that is too old"},
-		{"temperature", p, 4, 3, "perfect"},
+		{"temperature", p, 4, 23.5, "a forecast goes before the perfect one"},
+		{"temperature", alone, 4, 3, "perfect, where there is no forecast"},
 		{"temperature", p, 54, math.NaN(), "beyond observations and forecasts"},
 		{"temperature mean 2h", h, 1, (10.5 - 1) / 2, "one hour observed, one forecast"},
 		{"temperature day 1", h, 1, -24, "observed a day ago"},
@@ -332,7 +335,8 @@ func TestWeatherOfASite(t *testing.T) {
 		{"radiation day 1", h, 1, 26, "observed"},
 		{"forecast-age", h, 1, 1, ""},
 		{"forecast-age", h, 4, 7, ""},
-		{"forecast-age", p, 4, 0, ""},
+		{"forecast-age", p, 4, 7, ""},
+		{"forecast-age", alone, 4, 0, "perfect"},
 	} {
 		check(t, c.name+": "+c.because, value(t, c.name, c.h, origin, c.step), c.want)
 	}

@@ -20,8 +20,8 @@ type Weather struct {
 	Observed  WeatherSeries
 	Forecasts []WeatherForecast // in order of Issued
 
-	// Perfect lets observations stand in for forecasts: for backtests on files that hold no forecasts. Whoever sets it
-	// must say so in the report, for no real forecast is as good.
+	// Perfect lets observations stand in for forecasts where none was kept: for trainings that reach further back than a
+	// site's forecasts, and for backtests on files that hold none. No real forecast is as good.
 	Perfect bool
 }
 
@@ -142,13 +142,17 @@ func (s *sky) at(q quantity, t meter.Millis) float64 {
 	if s.weather == nil {
 		return math.NaN()
 	}
-	if o := &s.weather.Observed; s.weather.Perfect || o.overBy(s.origin, t) {
+	o := &s.weather.Observed
+	if o.overBy(s.origin, t) {
 		if v := o.at(q, t); v == v {
 			return v
 		}
 	}
 	if f := s.forecast(q, t); f != nil {
 		return f.at(q, t)
+	}
+	if s.weather.Perfect {
+		return o.at(q, t)
 	}
 	return math.NaN()
 }
@@ -206,13 +210,16 @@ func (s *sky) age(t meter.Millis) float64 {
 	if s.weather == nil {
 		return math.NaN()
 	}
-	if o := &s.weather.Observed; s.weather.Perfect || o.overBy(s.origin, t) {
-		if v := o.at(temperature, t); v == v {
-			return 0
-		}
+	o := &s.weather.Observed
+	observed := o.at(temperature, t)
+	if o.overBy(s.origin, t) && observed == observed {
+		return 0
 	}
 	if f := s.forecast(temperature, t); f != nil {
 		return float64(s.origin.Sub(f.Issued)) / float64(time.Hour)
+	}
+	if s.weather.Perfect && observed == observed {
+		return 0
 	}
 	return math.NaN()
 }

@@ -87,6 +87,7 @@ type Hub struct {
 	resent    []wire.Resent
 	config    wire.SiteConfig
 	models    []wire.ModelVersion
+	weather   *wire.Weather
 	bytes     map[string][]byte
 	renewals  int
 	tellAgain map[chan struct{}]bool
@@ -265,12 +266,25 @@ func (h *Hub) Announce(c wire.SiteConfig, ms []wire.ModelVersion) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.config, h.models = c, ms
+	h.announce()
+}
+
+// announce wakes the live sessions. h.mu is held.
+func (h *Hub) announce() {
 	for tell := range h.tellAgain {
 		select {
 		case tell <- struct{}{}:
 		default:
 		}
 	}
+}
+
+// Forecast tells live and later sessions of the weather.
+func (h *Hub) Forecast(w wire.Weather) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.weather = &w
+	h.announce()
 }
 
 // Artifact implements uplinkv1.UplinkServiceServer.

@@ -99,6 +99,9 @@ func (h *Hub) announcements() []*uplinkv1.SyncResponse {
 		{Message: &uplinkv1.SyncResponse_Config{Config: wire.EncodeSiteConfig(h.config)}},
 		{Message: &uplinkv1.SyncResponse_Models{Models: wire.EncodeModels(h.models)}},
 	}
+	if h.weather != nil {
+		out = append(out, &uplinkv1.SyncResponse{Message: &uplinkv1.SyncResponse_Weather{Weather: wire.EncodeWeather(*h.weather)}})
+	}
 	for _, r := range h.asks {
 		out = append(out, &uplinkv1.SyncResponse{Message: &uplinkv1.SyncResponse_Resend{Resend: wire.EncodeResend(r)}})
 	}

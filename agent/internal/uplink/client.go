@@ -35,6 +35,9 @@ type Options struct {
 	// OnConfig and OnModels are told what the hub announces, one call at a time. They must not block: readings wait meanwhile.
 	OnConfig func(wire.SiteConfig)
 	OnModels func([]wire.ModelVersion)
+	// Weather says how much of the weather at the site is held, and OnWeather is told what is new of it. It must not block.
+	Weather   func() wire.Held
+	OnWeather func(wire.Weather)
 	// OnTime is told the hub's clock, when a session begins. It must not block.
 	OnTime func(meter.Millis)
 
@@ -65,6 +68,12 @@ func (o *Options) setDefaults() {
 	}
 	if o.OnConfig == nil {
 		o.OnConfig = func(wire.SiteConfig) {}
+	}
+	if o.Weather == nil {
+		o.Weather = func() wire.Held { return wire.Held{} }
+	}
+	if o.OnWeather == nil {
+		o.OnWeather = func(wire.Weather) {}
 	}
 	if o.OnModels == nil {
 		o.OnModels = func([]wire.ModelVersion) {}

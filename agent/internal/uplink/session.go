@@ -107,7 +107,7 @@ func (s *session) open(ctx context.Context) error {
 	pending := store.Pending()
 	hello := wire.Hello{
 		Version: s.c.o.Version, Epoch: store.Epoch(), Pending: pending, Next: store.Next(),
-		Now: meter.MillisOf(s.c.o.Now()), ConfigRevision: s.c.o.ConfigRevision(),
+		Now: meter.MillisOf(s.c.o.Now()), ConfigRevision: s.c.o.ConfigRevision(), Weather: s.c.o.Weather(),
 	}
 	if s.c.o.Lineage != nil {
 		l, err := s.c.o.Lineage.Begin()
@@ -367,6 +367,12 @@ func (s *session) take(m *uplinkv1.SyncResponse) error {
 			return err
 		}
 		s.c.o.OnConfig(config)
+	case *uplinkv1.SyncResponse_Weather:
+		w, err := wire.DecodeWeather(m.Weather)
+		if err != nil {
+			return err
+		}
+		s.c.o.OnWeather(w)
 	case *uplinkv1.SyncResponse_Models:
 		models, err := wire.DecodeModels(m.Models)
 		if err != nil {

@@ -433,6 +433,7 @@ type SyncResponse struct {
 	//	*SyncResponse_LedgerAck
 	//	*SyncResponse_Resend
 	//	*SyncResponse_ResentAck
+	//	*SyncResponse_Weather
 	Message       isSyncResponse_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -574,6 +575,15 @@ func (x *SyncResponse) GetResentAck() *ResentAck {
 	return nil
 }
 
+func (x *SyncResponse) GetWeather() *Weather {
+	if x != nil {
+		if x, ok := x.Message.(*SyncResponse_Weather); ok {
+			return x.Weather
+		}
+	}
+	return nil
+}
+
 type isSyncResponse_Message interface {
 	isSyncResponse_Message()
 }
@@ -622,6 +632,10 @@ type SyncResponse_ResentAck struct {
 	ResentAck *ResentAck `protobuf:"bytes,11,opt,name=resent_ack,json=resentAck,proto3,oneof"`
 }
 
+type SyncResponse_Weather struct {
+	Weather *Weather `protobuf:"bytes,12,opt,name=weather,proto3,oneof"`
+}
+
 func (*SyncResponse_Welcome) isSyncResponse_Message() {}
 
 func (*SyncResponse_Ack) isSyncResponse_Message() {}
@@ -643,6 +657,8 @@ func (*SyncResponse_LedgerAck) isSyncResponse_Message() {}
 func (*SyncResponse_Resend) isSyncResponse_Message() {}
 
 func (*SyncResponse_ResentAck) isSyncResponse_Message() {}
+
+func (*SyncResponse_Weather) isSyncResponse_Message() {}
 
 // Range is a half-open range of sequences [first, end).
 type Range struct {
@@ -699,16 +715,18 @@ func (x *Range) GetEnd() uint64 {
 
 // Hello opens a session.
 type Hello struct {
-	state          protoimpl.MessageState `protogen:"open.v1"`
-	Version        string                 `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"`                                      // the agent's software version
-	Epoch          uint64                 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`                                         // changes when the store starts anew: sequences of another epoch are other sequences
-	Next           uint64                 `protobuf:"varint,3,opt,name=next,proto3" json:"next,omitempty"`                                           // the sequence the next reading will get
-	Pending        uint64                 `protobuf:"varint,4,opt,name=pending,proto3" json:"pending,omitempty"`                                     // readings not yet acked
-	NowMs          int64                  `protobuf:"varint,5,opt,name=now_ms,json=nowMs,proto3" json:"now_ms,omitempty"`                            // the agent's clock
-	ConfigRevision uint64                 `protobuf:"varint,6,opt,name=config_revision,json=configRevision,proto3" json:"config_revision,omitempty"` // revision of the SiteConfig in force
-	Lineage        *Lineage               `protobuf:"bytes,7,opt,name=lineage,proto3" json:"lineage,omitempty"`                                      // absent from agents that keep none
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	Version         string                 `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"`                                           // the agent's software version
+	Epoch           uint64                 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`                                              // changes when the store starts anew: sequences of another epoch are other sequences
+	Next            uint64                 `protobuf:"varint,3,opt,name=next,proto3" json:"next,omitempty"`                                                // the sequence the next reading will get
+	Pending         uint64                 `protobuf:"varint,4,opt,name=pending,proto3" json:"pending,omitempty"`                                          // readings not yet acked
+	NowMs           int64                  `protobuf:"varint,5,opt,name=now_ms,json=nowMs,proto3" json:"now_ms,omitempty"`                                 // the agent's clock
+	ConfigRevision  uint64                 `protobuf:"varint,6,opt,name=config_revision,json=configRevision,proto3" json:"config_revision,omitempty"`      // revision of the SiteConfig in force
+	Lineage         *Lineage               `protobuf:"bytes,7,opt,name=lineage,proto3" json:"lineage,omitempty"`                                           // absent from agents that keep none
+	WeatherToMs     int64                  `protobuf:"varint,8,opt,name=weather_to_ms,json=weatherToMs,proto3" json:"weather_to_ms,omitempty"`             // end of the observed weather that the agent holds; 0: none
+	WeatherIssuedMs int64                  `protobuf:"varint,9,opt,name=weather_issued_ms,json=weatherIssuedMs,proto3" json:"weather_issued_ms,omitempty"` // of the newest weather forecast that it holds; 0: none
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Hello) Reset() {
@@ -788,6 +806,20 @@ func (x *Hello) GetLineage() *Lineage {
 		return x.Lineage
 	}
 	return nil
+}
+
+func (x *Hello) GetWeatherToMs() int64 {
+	if x != nil {
+		return x.WeatherToMs
+	}
+	return 0
+}
+
+func (x *Hello) GetWeatherIssuedMs() int64 {
+	if x != nil {
+		return x.WeatherIssuedMs
+	}
+	return 0
 }
 
 // Lineage tells an agent from a copy of it. The agent names each session with bytes drawn at random, keeps them durably before it
@@ -2216,6 +2248,136 @@ func (x *SiteConfig) GetFacts() map[string]float64 {
 	return nil
 }
 
+// Weather is the weather at the agent's site. It replaces what the agent holds of the same instants.
+type Weather struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Observed      *WeatherSeries         `protobuf:"bytes,1,opt,name=observed,proto3" json:"observed,omitempty"`                  // may hold nothing
+	IssuedMs      int64                  `protobuf:"varint,2,opt,name=issued_ms,json=issuedMs,proto3" json:"issued_ms,omitempty"` // of the forecast; 0: there is none
+	Forecast      *WeatherSeries         `protobuf:"bytes,3,opt,name=forecast,proto3" json:"forecast,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Weather) Reset() {
+	*x = Weather{}
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Weather) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Weather) ProtoMessage() {}
+
+func (x *Weather) ProtoReflect() protoreflect.Message {
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Weather.ProtoReflect.Descriptor instead.
+func (*Weather) Descriptor() ([]byte, []int) {
+	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *Weather) GetObserved() *WeatherSeries {
+	if x != nil {
+		return x.Observed
+	}
+	return nil
+}
+
+func (x *Weather) GetIssuedMs() int64 {
+	if x != nil {
+		return x.IssuedMs
+	}
+	return 0
+}
+
+func (x *Weather) GetForecast() *WeatherSeries {
+	if x != nil {
+		return x.Forecast
+	}
+	return nil
+}
+
+// WeatherSeries is the weather of consecutive intervals; what is not known is -2^31.
+type WeatherSeries struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	StartMs       int64                  `protobuf:"varint,1,opt,name=start_ms,json=startMs,proto3" json:"start_ms,omitempty"`
+	ResolutionMs  int64                  `protobuf:"varint,2,opt,name=resolution_ms,json=resolutionMs,proto3" json:"resolution_ms,omitempty"`
+	Temperature   []int32                `protobuf:"zigzag32,3,rep,packed,name=temperature,proto3" json:"temperature,omitempty"` // hundredths of °C, mean over the interval
+	Radiation     []int32                `protobuf:"zigzag32,4,rep,packed,name=radiation,proto3" json:"radiation,omitempty"`     // tenths of W/m², mean over the interval
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WeatherSeries) Reset() {
+	*x = WeatherSeries{}
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WeatherSeries) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WeatherSeries) ProtoMessage() {}
+
+func (x *WeatherSeries) ProtoReflect() protoreflect.Message {
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WeatherSeries.ProtoReflect.Descriptor instead.
+func (*WeatherSeries) Descriptor() ([]byte, []int) {
+	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *WeatherSeries) GetStartMs() int64 {
+	if x != nil {
+		return x.StartMs
+	}
+	return 0
+}
+
+func (x *WeatherSeries) GetResolutionMs() int64 {
+	if x != nil {
+		return x.ResolutionMs
+	}
+	return 0
+}
+
+func (x *WeatherSeries) GetTemperature() []int32 {
+	if x != nil {
+		return x.Temperature
+	}
+	return nil
+}
+
+func (x *WeatherSeries) GetRadiation() []int32 {
+	if x != nil {
+		return x.Radiation
+	}
+	return nil
+}
+
 // Models announces the model versions that the agent should hold, best first.
 type Models struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2226,7 +2388,7 @@ type Models struct {
 
 func (x *Models) Reset() {
 	*x = Models{}
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[28]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2238,7 +2400,7 @@ func (x *Models) String() string {
 func (*Models) ProtoMessage() {}
 
 func (x *Models) ProtoReflect() protoreflect.Message {
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[28]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2251,7 +2413,7 @@ func (x *Models) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Models.ProtoReflect.Descriptor instead.
 func (*Models) Descriptor() ([]byte, []int) {
-	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{28}
+	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Models) GetModels() []*ModelVersion {
@@ -2275,7 +2437,7 @@ type ModelVersion struct {
 
 func (x *ModelVersion) Reset() {
 	*x = ModelVersion{}
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[29]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2287,7 +2449,7 @@ func (x *ModelVersion) String() string {
 func (*ModelVersion) ProtoMessage() {}
 
 func (x *ModelVersion) ProtoReflect() protoreflect.Message {
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[29]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2300,7 +2462,7 @@ func (x *ModelVersion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModelVersion.ProtoReflect.Descriptor instead.
 func (*ModelVersion) Descriptor() ([]byte, []int) {
-	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{29}
+	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ModelVersion) GetId() string {
@@ -2355,7 +2517,7 @@ type ArtifactRequest struct {
 
 func (x *ArtifactRequest) Reset() {
 	*x = ArtifactRequest{}
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[30]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2367,7 +2529,7 @@ func (x *ArtifactRequest) String() string {
 func (*ArtifactRequest) ProtoMessage() {}
 
 func (x *ArtifactRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[30]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2380,7 +2542,7 @@ func (x *ArtifactRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArtifactRequest.ProtoReflect.Descriptor instead.
 func (*ArtifactRequest) Descriptor() ([]byte, []int) {
-	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{30}
+	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ArtifactRequest) GetId() string {
@@ -2406,7 +2568,7 @@ type ArtifactResponse struct {
 
 func (x *ArtifactResponse) Reset() {
 	*x = ArtifactResponse{}
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[31]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2418,7 +2580,7 @@ func (x *ArtifactResponse) String() string {
 func (*ArtifactResponse) ProtoMessage() {}
 
 func (x *ArtifactResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[31]
+	mi := &file_fluxora_uplink_v1_uplink_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2431,7 +2593,7 @@ func (x *ArtifactResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArtifactResponse.ProtoReflect.Descriptor instead.
 func (*ArtifactResponse) Descriptor() ([]byte, []int) {
-	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{31}
+	return file_fluxora_uplink_v1_uplink_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ArtifactResponse) GetData() []byte {
@@ -2470,7 +2632,7 @@ const file_fluxora_uplink_v1_uplink_proto_rawDesc = "" +
 	"\x06report\x18\x04 \x01(\v2\x19.fluxora.uplink.v1.ReportH\x00R\x06report\x123\n" +
 	"\x06ledger\x18\x05 \x01(\v2\x19.fluxora.uplink.v1.LedgerH\x00R\x06ledger\x123\n" +
 	"\x06resent\x18\x06 \x01(\v2\x19.fluxora.uplink.v1.ResentH\x00R\x06resentB\t\n" +
-	"\amessage\"\x89\x05\n" +
+	"\amessage\"\xc1\x05\n" +
 	"\fSyncResponse\x126\n" +
 	"\awelcome\x18\x01 \x01(\v2\x1a.fluxora.uplink.v1.WelcomeH\x00R\awelcome\x12*\n" +
 	"\x03ack\x18\x02 \x01(\v2\x16.fluxora.uplink.v1.AckH\x00R\x03ack\x126\n" +
@@ -2486,11 +2648,12 @@ const file_fluxora_uplink_v1_uplink_proto_rawDesc = "" +
 	"\x06resend\x18\n" +
 	" \x01(\v2\x19.fluxora.uplink.v1.ResendH\x00R\x06resend\x12=\n" +
 	"\n" +
-	"resent_ack\x18\v \x01(\v2\x1c.fluxora.uplink.v1.ResentAckH\x00R\tresentAckB\t\n" +
+	"resent_ack\x18\v \x01(\v2\x1c.fluxora.uplink.v1.ResentAckH\x00R\tresentAck\x126\n" +
+	"\aweather\x18\f \x01(\v2\x1a.fluxora.uplink.v1.WeatherH\x00R\aweatherB\t\n" +
 	"\amessage\"/\n" +
 	"\x05Range\x12\x14\n" +
 	"\x05first\x18\x01 \x01(\x04R\x05first\x12\x10\n" +
-	"\x03end\x18\x02 \x01(\x04R\x03end\"\xdb\x01\n" +
+	"\x03end\x18\x02 \x01(\x04R\x03end\"\xab\x02\n" +
 	"\x05Hello\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x12\n" +
@@ -2498,7 +2661,9 @@ const file_fluxora_uplink_v1_uplink_proto_rawDesc = "" +
 	"\apending\x18\x04 \x01(\x04R\apending\x12\x15\n" +
 	"\x06now_ms\x18\x05 \x01(\x03R\x05nowMs\x12'\n" +
 	"\x0fconfig_revision\x18\x06 \x01(\x04R\x0econfigRevision\x124\n" +
-	"\alineage\x18\a \x01(\v2\x1a.fluxora.uplink.v1.LineageR\alineage\"K\n" +
+	"\alineage\x18\a \x01(\v2\x1a.fluxora.uplink.v1.LineageR\alineage\x12\"\n" +
+	"\rweather_to_ms\x18\b \x01(\x03R\vweatherToMs\x12*\n" +
+	"\x11weather_issued_ms\x18\t \x01(\x03R\x0fweatherIssuedMs\"K\n" +
 	"\aLineage\x12\x12\n" +
 	"\x04last\x18\x01 \x01(\fR\x04last\x12\x18\n" +
 	"\areceipt\x18\x02 \x01(\fR\areceipt\x12\x12\n" +
@@ -2611,7 +2776,16 @@ const file_fluxora_uplink_v1_uplink_proto_rawDesc = "" +
 	"\n" +
 	"FactsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x01R\x05value:\x028\x01\"A\n" +
+	"\x05value\x18\x02 \x01(\x01R\x05value:\x028\x01\"\xa2\x01\n" +
+	"\aWeather\x12<\n" +
+	"\bobserved\x18\x01 \x01(\v2 .fluxora.uplink.v1.WeatherSeriesR\bobserved\x12\x1b\n" +
+	"\tissued_ms\x18\x02 \x01(\x03R\bissuedMs\x12<\n" +
+	"\bforecast\x18\x03 \x01(\v2 .fluxora.uplink.v1.WeatherSeriesR\bforecast\"\x8f\x01\n" +
+	"\rWeatherSeries\x12\x19\n" +
+	"\bstart_ms\x18\x01 \x01(\x03R\astartMs\x12#\n" +
+	"\rresolution_ms\x18\x02 \x01(\x03R\fresolutionMs\x12 \n" +
+	"\vtemperature\x18\x03 \x03(\x11R\vtemperature\x12\x1c\n" +
+	"\tradiation\x18\x04 \x03(\x11R\tradiation\"A\n" +
 	"\x06Models\x127\n" +
 	"\x06models\x18\x01 \x03(\v2\x1f.fluxora.uplink.v1.ModelVersionR\x06models\"\x94\x01\n" +
 	"\fModelVersion\x12\x0e\n" +
@@ -2645,7 +2819,7 @@ func file_fluxora_uplink_v1_uplink_proto_rawDescGZIP() []byte {
 	return file_fluxora_uplink_v1_uplink_proto_rawDescData
 }
 
-var file_fluxora_uplink_v1_uplink_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
+var file_fluxora_uplink_v1_uplink_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
 var file_fluxora_uplink_v1_uplink_proto_goTypes = []any{
 	(*EnrolRequest)(nil),     // 0: fluxora.uplink.v1.EnrolRequest
 	(*EnrolResponse)(nil),    // 1: fluxora.uplink.v1.EnrolResponse
@@ -2675,15 +2849,17 @@ var file_fluxora_uplink_v1_uplink_proto_goTypes = []any{
 	(*ResentAck)(nil),        // 25: fluxora.uplink.v1.ResentAck
 	(*ComeBack)(nil),         // 26: fluxora.uplink.v1.ComeBack
 	(*SiteConfig)(nil),       // 27: fluxora.uplink.v1.SiteConfig
-	(*Models)(nil),           // 28: fluxora.uplink.v1.Models
-	(*ModelVersion)(nil),     // 29: fluxora.uplink.v1.ModelVersion
-	(*ArtifactRequest)(nil),  // 30: fluxora.uplink.v1.ArtifactRequest
-	(*ArtifactResponse)(nil), // 31: fluxora.uplink.v1.ArtifactResponse
-	nil,                      // 32: fluxora.uplink.v1.SiteConfig.FactsEntry
-	(*v1.Series)(nil),        // 33: fluxora.meter.v1.Series
-	(*v1.Block)(nil),         // 34: fluxora.meter.v1.Block
-	(*v1.Forecast)(nil),      // 35: fluxora.meter.v1.Forecast
-	(*v1.Quarantined)(nil),   // 36: fluxora.meter.v1.Quarantined
+	(*Weather)(nil),          // 28: fluxora.uplink.v1.Weather
+	(*WeatherSeries)(nil),    // 29: fluxora.uplink.v1.WeatherSeries
+	(*Models)(nil),           // 30: fluxora.uplink.v1.Models
+	(*ModelVersion)(nil),     // 31: fluxora.uplink.v1.ModelVersion
+	(*ArtifactRequest)(nil),  // 32: fluxora.uplink.v1.ArtifactRequest
+	(*ArtifactResponse)(nil), // 33: fluxora.uplink.v1.ArtifactResponse
+	nil,                      // 34: fluxora.uplink.v1.SiteConfig.FactsEntry
+	(*v1.Series)(nil),        // 35: fluxora.meter.v1.Series
+	(*v1.Block)(nil),         // 36: fluxora.meter.v1.Block
+	(*v1.Forecast)(nil),      // 37: fluxora.meter.v1.Forecast
+	(*v1.Quarantined)(nil),   // 38: fluxora.meter.v1.Quarantined
 }
 var file_fluxora_uplink_v1_uplink_proto_depIdxs = []int32{
 	27, // 0: fluxora.uplink.v1.EnrolResponse.config:type_name -> fluxora.uplink.v1.SiteConfig
@@ -2699,42 +2875,45 @@ var file_fluxora_uplink_v1_uplink_proto_depIdxs = []int32{
 	19, // 10: fluxora.uplink.v1.SyncResponse.report_ack:type_name -> fluxora.uplink.v1.ReportAck
 	26, // 11: fluxora.uplink.v1.SyncResponse.come_back:type_name -> fluxora.uplink.v1.ComeBack
 	27, // 12: fluxora.uplink.v1.SyncResponse.config:type_name -> fluxora.uplink.v1.SiteConfig
-	28, // 13: fluxora.uplink.v1.SyncResponse.models:type_name -> fluxora.uplink.v1.Models
+	30, // 13: fluxora.uplink.v1.SyncResponse.models:type_name -> fluxora.uplink.v1.Models
 	14, // 14: fluxora.uplink.v1.SyncResponse.refusal:type_name -> fluxora.uplink.v1.Refusal
 	22, // 15: fluxora.uplink.v1.SyncResponse.ledger_ack:type_name -> fluxora.uplink.v1.LedgerAck
 	23, // 16: fluxora.uplink.v1.SyncResponse.resend:type_name -> fluxora.uplink.v1.Resend
 	25, // 17: fluxora.uplink.v1.SyncResponse.resent_ack:type_name -> fluxora.uplink.v1.ResentAck
-	8,  // 18: fluxora.uplink.v1.Hello.lineage:type_name -> fluxora.uplink.v1.Lineage
-	6,  // 19: fluxora.uplink.v1.Welcome.beyond:type_name -> fluxora.uplink.v1.Range
-	33, // 20: fluxora.uplink.v1.Declaration.series:type_name -> fluxora.meter.v1.Series
-	34, // 21: fluxora.uplink.v1.Batch.blocks:type_name -> fluxora.meter.v1.Block
-	6,  // 22: fluxora.uplink.v1.Ack.range:type_name -> fluxora.uplink.v1.Range
-	6,  // 23: fluxora.uplink.v1.Overlap.range:type_name -> fluxora.uplink.v1.Range
-	6,  // 24: fluxora.uplink.v1.Overlap.beyond:type_name -> fluxora.uplink.v1.Range
-	6,  // 25: fluxora.uplink.v1.Refusal.range:type_name -> fluxora.uplink.v1.Range
-	35, // 26: fluxora.uplink.v1.Report.forecasts:type_name -> fluxora.meter.v1.Forecast
-	36, // 27: fluxora.uplink.v1.Report.quarantined:type_name -> fluxora.meter.v1.Quarantined
-	18, // 28: fluxora.uplink.v1.Report.models:type_name -> fluxora.uplink.v1.ModelState
-	16, // 29: fluxora.uplink.v1.Report.live:type_name -> fluxora.uplink.v1.LiveDay
-	17, // 30: fluxora.uplink.v1.LiveDay.score:type_name -> fluxora.uplink.v1.Score
-	17, // 31: fluxora.uplink.v1.LiveDay.baseline:type_name -> fluxora.uplink.v1.Score
-	21, // 32: fluxora.uplink.v1.Ledger.entries:type_name -> fluxora.uplink.v1.LedgerEntry
-	34, // 33: fluxora.uplink.v1.Resent.blocks:type_name -> fluxora.meter.v1.Block
-	32, // 34: fluxora.uplink.v1.SiteConfig.facts:type_name -> fluxora.uplink.v1.SiteConfig.FactsEntry
-	29, // 35: fluxora.uplink.v1.Models.models:type_name -> fluxora.uplink.v1.ModelVersion
-	0,  // 36: fluxora.uplink.v1.EnrolmentService.Enrol:input_type -> fluxora.uplink.v1.EnrolRequest
-	2,  // 37: fluxora.uplink.v1.EnrolmentService.Renew:input_type -> fluxora.uplink.v1.RenewRequest
-	4,  // 38: fluxora.uplink.v1.UplinkService.Sync:input_type -> fluxora.uplink.v1.SyncRequest
-	30, // 39: fluxora.uplink.v1.UplinkService.Artifact:input_type -> fluxora.uplink.v1.ArtifactRequest
-	1,  // 40: fluxora.uplink.v1.EnrolmentService.Enrol:output_type -> fluxora.uplink.v1.EnrolResponse
-	3,  // 41: fluxora.uplink.v1.EnrolmentService.Renew:output_type -> fluxora.uplink.v1.RenewResponse
-	5,  // 42: fluxora.uplink.v1.UplinkService.Sync:output_type -> fluxora.uplink.v1.SyncResponse
-	31, // 43: fluxora.uplink.v1.UplinkService.Artifact:output_type -> fluxora.uplink.v1.ArtifactResponse
-	40, // [40:44] is the sub-list for method output_type
-	36, // [36:40] is the sub-list for method input_type
-	36, // [36:36] is the sub-list for extension type_name
-	36, // [36:36] is the sub-list for extension extendee
-	0,  // [0:36] is the sub-list for field type_name
+	28, // 18: fluxora.uplink.v1.SyncResponse.weather:type_name -> fluxora.uplink.v1.Weather
+	8,  // 19: fluxora.uplink.v1.Hello.lineage:type_name -> fluxora.uplink.v1.Lineage
+	6,  // 20: fluxora.uplink.v1.Welcome.beyond:type_name -> fluxora.uplink.v1.Range
+	35, // 21: fluxora.uplink.v1.Declaration.series:type_name -> fluxora.meter.v1.Series
+	36, // 22: fluxora.uplink.v1.Batch.blocks:type_name -> fluxora.meter.v1.Block
+	6,  // 23: fluxora.uplink.v1.Ack.range:type_name -> fluxora.uplink.v1.Range
+	6,  // 24: fluxora.uplink.v1.Overlap.range:type_name -> fluxora.uplink.v1.Range
+	6,  // 25: fluxora.uplink.v1.Overlap.beyond:type_name -> fluxora.uplink.v1.Range
+	6,  // 26: fluxora.uplink.v1.Refusal.range:type_name -> fluxora.uplink.v1.Range
+	37, // 27: fluxora.uplink.v1.Report.forecasts:type_name -> fluxora.meter.v1.Forecast
+	38, // 28: fluxora.uplink.v1.Report.quarantined:type_name -> fluxora.meter.v1.Quarantined
+	18, // 29: fluxora.uplink.v1.Report.models:type_name -> fluxora.uplink.v1.ModelState
+	16, // 30: fluxora.uplink.v1.Report.live:type_name -> fluxora.uplink.v1.LiveDay
+	17, // 31: fluxora.uplink.v1.LiveDay.score:type_name -> fluxora.uplink.v1.Score
+	17, // 32: fluxora.uplink.v1.LiveDay.baseline:type_name -> fluxora.uplink.v1.Score
+	21, // 33: fluxora.uplink.v1.Ledger.entries:type_name -> fluxora.uplink.v1.LedgerEntry
+	36, // 34: fluxora.uplink.v1.Resent.blocks:type_name -> fluxora.meter.v1.Block
+	34, // 35: fluxora.uplink.v1.SiteConfig.facts:type_name -> fluxora.uplink.v1.SiteConfig.FactsEntry
+	29, // 36: fluxora.uplink.v1.Weather.observed:type_name -> fluxora.uplink.v1.WeatherSeries
+	29, // 37: fluxora.uplink.v1.Weather.forecast:type_name -> fluxora.uplink.v1.WeatherSeries
+	31, // 38: fluxora.uplink.v1.Models.models:type_name -> fluxora.uplink.v1.ModelVersion
+	0,  // 39: fluxora.uplink.v1.EnrolmentService.Enrol:input_type -> fluxora.uplink.v1.EnrolRequest
+	2,  // 40: fluxora.uplink.v1.EnrolmentService.Renew:input_type -> fluxora.uplink.v1.RenewRequest
+	4,  // 41: fluxora.uplink.v1.UplinkService.Sync:input_type -> fluxora.uplink.v1.SyncRequest
+	32, // 42: fluxora.uplink.v1.UplinkService.Artifact:input_type -> fluxora.uplink.v1.ArtifactRequest
+	1,  // 43: fluxora.uplink.v1.EnrolmentService.Enrol:output_type -> fluxora.uplink.v1.EnrolResponse
+	3,  // 44: fluxora.uplink.v1.EnrolmentService.Renew:output_type -> fluxora.uplink.v1.RenewResponse
+	5,  // 45: fluxora.uplink.v1.UplinkService.Sync:output_type -> fluxora.uplink.v1.SyncResponse
+	33, // 46: fluxora.uplink.v1.UplinkService.Artifact:output_type -> fluxora.uplink.v1.ArtifactResponse
+	43, // [43:47] is the sub-list for method output_type
+	39, // [39:43] is the sub-list for method input_type
+	39, // [39:39] is the sub-list for extension type_name
+	39, // [39:39] is the sub-list for extension extendee
+	0,  // [0:39] is the sub-list for field type_name
 }
 
 func init() { file_fluxora_uplink_v1_uplink_proto_init() }
@@ -2762,6 +2941,7 @@ func file_fluxora_uplink_v1_uplink_proto_init() {
 		(*SyncResponse_LedgerAck)(nil),
 		(*SyncResponse_Resend)(nil),
 		(*SyncResponse_ResentAck)(nil),
+		(*SyncResponse_Weather)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2769,7 +2949,7 @@ func file_fluxora_uplink_v1_uplink_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fluxora_uplink_v1_uplink_proto_rawDesc), len(file_fluxora_uplink_v1_uplink_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   33,
+			NumMessages:   35,
 			NumExtensions: 0,
 			NumServices:   2,
 		},
