@@ -21,6 +21,7 @@ import (
 	"fluxora.dev/hub/internal/ratelimit"
 	"fluxora.dev/hub/internal/score"
 	"fluxora.dev/hub/internal/store/ingeststore"
+	"fluxora.dev/hub/internal/weather"
 	"fluxora.dev/shared/lifecycle"
 )
 
@@ -87,6 +88,12 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	deriver := derive.New(b.store, derive.Options{Log: o.Log.With("component", "derive")})
 	g.Go("derive", deriver.Run)
 	g.Go("score", score.New(b.store, score.Options{Log: o.Log.With("component", "score")}).Run)
+
+	if w := c.Weather; w.Provider != "none" {
+		g.Go("weather", weather.New(b.store, weather.NewOpenMeteo(weather.OpenMeteoOptions{
+			URL: w.URL, Archive: w.Archive, Key: w.Key, Timeout: w.Timeout, Retries: 3, Now: o.Now,
+		}), weather.Options{Every: w.Every, Look: 30 * time.Second, Quota: w.Quota, History: c.Training.History, Log: o.Log.With("component", "weather"), Now: o.Now}).Run)
+	}
 
 	trainings := newTrainingCounter(reg)
 	if c.Training.Enabled {

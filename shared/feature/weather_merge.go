@@ -14,6 +14,11 @@ func (s WeatherSeries) End() meter.Millis {
 	return s.Start.Add(time.Duration(max(len(s.Temperature), len(s.Radiation))) * s.Resolution)
 }
 
+// At returns temperature and radiation at t, NaN where they are not known.
+func (s WeatherSeries) At(t meter.Millis) (celsius, wattsPerSquareMetre float64) {
+	return s.at(temperature, t), s.at(radiation, t)
+}
+
 // Empty reports whether s holds no interval.
 func (s WeatherSeries) Empty() bool { return len(s.Temperature) == 0 && len(s.Radiation) == 0 }
 

@@ -34,6 +34,7 @@ type Config struct {
 	HTTP         HTTP          `yaml:"http"`
 	Uplink       Uplink        `yaml:"uplink"`
 	Training     Training      `yaml:"training"`
+	Weather      Weather       `yaml:"weather"`
 	StopWithin   time.Duration `yaml:"stop_within"` // bound on an orderly stop
 	Log          Log           `yaml:"log"`
 }
@@ -108,6 +109,18 @@ type MLflow struct {
 	Timeout    time.Duration `yaml:"timeout"`    // of one request
 }
 
+// Weather says where the weather of sites comes from. Only sites that were given a place have any, and their places are all that a
+// provider is told.
+type Weather struct {
+	Provider string        `yaml:"provider"` // open-meteo, or none
+	URL      string        `yaml:"url"`      // of its forecasts
+	Archive  string        `yaml:"archive"`  // of what was observed long ago
+	Key      string        `yaml:"key"`      // of a customer; better in FLUXORA_HUB_WEATHER_KEY than in a file
+	Every    time.Duration `yaml:"every"`    // a site
+	Quota    int           `yaml:"quota"`    // requests a day, of all hubs on the database together
+	Timeout  time.Duration `yaml:"timeout"`  // of one request
+}
+
 // Log is what is written to standard error.
 type Log struct {
 	Level  string `yaml:"level"`
@@ -130,6 +143,10 @@ func Default() Config {
 			Enabled: true, At: "02:30", FirstAfter: 14 * 24 * time.Hour, CheckEvery: 30 * time.Second,
 			History: 2 * 365 * 24 * time.Hour, Timeout: time.Hour,
 			MLflow: MLflow{Experiment: "fluxora", Timeout: 30 * time.Second},
+		},
+		Weather: Weather{
+			Provider: "open-meteo", URL: "https://api.open-meteo.com", Archive: "https://archive-api.open-meteo.com",
+			Every: 3 * time.Hour, Quota: 9000, Timeout: 30 * time.Second,
 		},
 		StopWithin: 15 * time.Second,
 		Log:        Log{Level: "info", Format: "text"},
@@ -159,6 +176,7 @@ func (c *Config) Check(report func(key, format string, args ...any)) {
 	}
 	c.Site.check(report)
 	c.Training.check(report)
+	c.Weather.check(report)
 
 	if c.Database.URL != "" {
 		if u, err := url.Parse(c.Database.URL); err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" {
@@ -217,6 +235,20 @@ func (t Training) check(report func(key, format string, args ...any)) {
 		report("training.mlflow.experiment", "is empty: want the name that runs are filed under")
 	}
 	between(report, "training.mlflow.timeout", t.MLflow.Timeout, 100*time.Millisecond, 10*time.Minute)
+}
+
+func (w Weather) check(report func(key, format string, args ...any)) {
+	if w.Provider != "open-meteo" && w.Provider != "none" {
+		report("weather.provider", "is %q: want open-meteo or none", w.Provider)
+	}
+	for key, address := range map[string]string{"weather.url": w.URL, "weather.archive": w.Archive} {
+		if u, err := url.Parse(address); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil {
+			report(key, "is no URL of a server: want http(s)://host without a user")
+		}
+	}
+	between(report, "weather.every", w.Every, 10*time.Minute, 48*time.Hour)
+	between(report, "weather.quota", w.Quota, 1, 10_000_000)
+	between(report, "weather.timeout", w.Timeout, 100*time.Millisecond, 10*time.Minute)
 }
 
 // All returns the settings of all trainings, those of Rounds among them.

@@ -94,7 +94,9 @@ func Materialize(ctx context.Context, st *store.Store, org uuid.UUID, q Query, r
 			if err != nil {
 				return n, err
 			}
-			sites[p.Site] = site.Around()
+			if sites[p.Site], err = st.Surroundings(ctx, org, site, meter.MillisOf(q.From).Add(-q.Spec.Reach()), meter.MillisOf(q.To).Add(q.Horizon), false); err != nil {
+				return n, fmt.Errorf("site %s: %w", site.Name, err)
+			}
 		}
 		n.Points++
 		if err := materialize(ctx, st, org, q, t, p, sites[p.Site], b, &n, row); err != nil {

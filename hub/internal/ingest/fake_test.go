@@ -41,6 +41,7 @@ type fakeStore struct {
 	readings   uint64
 	reports    []wire.Report
 	config     wire.SiteConfig
+	weather    wire.Weather
 	models     []wire.ModelVersion
 	artifact   []byte
 	unstorable uint64           // id of a quarantined message that cannot be stored
@@ -200,6 +201,17 @@ func (f *fakeStore) PutReport(_ context.Context, _ ingest.Agent, _ uint64, r wir
 	}
 	f.reports = append(f.reports, r)
 	return f.fail
+}
+
+func (f *fakeStore) NewWeather(_ context.Context, _ ingest.Agent, held wire.Held) (wire.Weather, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	w := f.weather
+	w.Observed = w.Observed.Since(held.To)
+	if w.Forecast != nil && w.Forecast.Issued <= held.Issued {
+		w.Forecast = nil
+	}
+	return w, nil
 }
 
 func (f *fakeStore) SiteConfig(context.Context, ingest.Agent) (wire.SiteConfig, error) {

@@ -47,6 +47,7 @@ type Options struct {
 	LagPoll      time.Duration // 5 s
 	HelloTimeout time.Duration // 15 s
 	DrainTimeout time.Duration // 10 s
+	WeatherPoll  time.Duration // how soon agents are told of new weather; 5 min
 	ResendPoll   time.Duration // how soon agents are asked for what is to be sent again; 2 s
 }
 
@@ -65,6 +66,7 @@ func (o *Options) setDefaults() {
 	setDefault(&o.LagPoll, 5*time.Second)
 	setDefault(&o.HelloTimeout, 15*time.Second)
 	setDefault(&o.DrainTimeout, 10*time.Second)
+	setDefault(&o.WeatherPoll, 5*time.Minute)
 	setDefault(&o.ResendPoll, 2*time.Second)
 }
 

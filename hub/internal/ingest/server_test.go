@@ -20,6 +20,7 @@ import (
 	"fluxora.dev/hub/internal/ingest"
 	uplinkv1 "fluxora.dev/proto/fluxora/uplink/v1"
 	"fluxora.dev/proto/wire"
+	"fluxora.dev/shared/feature"
 )
 
 func wantCode(t *testing.T, what string, err error, want codes.Code) {
@@ -35,6 +36,10 @@ func TestSession(t *testing.T) {
 		o.Committed = func(_, _ uuid.UUID) { committed.Add(1) }
 		o.MaxInFlight = 77
 	})
+	h.store.set(func(f *fakeStore) {
+		hour := feature.WeatherSeries{Resolution: time.Hour, Temperature: []float64{3}}
+		f.weather = wire.Weather{Observed: hour, Forecast: &feature.WeatherForecast{Issued: 7, WeatherSeries: hour}}
+	})
 	cert, _ := h.agent()
 	k := h.talk(cert)
 	k.hello(1000)
@@ -45,6 +50,9 @@ func TestSession(t *testing.T) {
 		t.Errorf("configuration %v", c)
 	}
 	k.recv() // models
+	if w := k.recv().GetWeather(); len(w.GetObserved().GetTemperature()) != 1 || w.GetIssuedMs() != 7 {
+		t.Errorf("weather %v", w)
+	}
 	k.declare(5)
 	k.batch(1, 10, 5)
 	if a := k.recv().GetAck(); a.GetRange().GetEnd() != 11 || a.GetCursor() != 11 {

@@ -30,6 +30,7 @@ type session struct {
 
 	next    uint64        // sequence that the agent gave next when the session began
 	config  uint64        // revision the agent has
+	weather wire.Held     // weather the agent has
 	ask     chan struct{} // capacity 1: there may be something to ask for
 	receipt []byte        // for the name that the agent gave the session
 	asked   string        // the request that the agent is answering; empty for none
@@ -99,7 +100,7 @@ func (l *session) awaitHello(ctx context.Context, incoming <-chan *uplinkv1.Sync
 		if err != nil {
 			return h, l.refuse(err)
 		}
-		l.epoch, l.next, l.config = h.Epoch, h.Next, h.ConfigRevision
+		l.epoch, l.next, l.config, l.weather = h.Epoch, h.Next, h.ConfigRevision, h.Weather
 		return h, nil
 	case err := <-failed:
 		return wire.Hello{}, err
@@ -122,7 +123,28 @@ func (l *session) welcome(ctx context.Context, h wire.Hello) error {
 	if err := l.stream.Send(&uplinkv1.SyncResponse{Message: &uplinkv1.SyncResponse_Welcome{Welcome: wire.EncodeWelcome(w)}}); err != nil {
 		return err
 	}
-	return l.tell(ctx)
+	if err := l.tell(ctx); err != nil {
+		return err
+	}
+	return l.tellWeather(ctx)
+}
+
+// tellWeather sends the weather that the agent does not hold yet, if there is any.
+func (l *session) tellWeather(ctx context.Context) error {
+	w, err := l.server.o.Store.NewWeather(ctx, l.agent, l.weather)
+	if err != nil {
+		return l.server.storeFailed(ctx, "read weather", l.agent.ID, err)
+	}
+	if w.Observed.Empty() && w.Forecast == nil {
+		return nil
+	}
+	if !w.Observed.Empty() {
+		l.weather.To = w.Observed.End()
+	}
+	if w.Forecast != nil {
+		l.weather.Issued = w.Forecast.Issued
+	}
+	return l.stream.Send(&uplinkv1.SyncResponse{Message: &uplinkv1.SyncResponse_Weather{Weather: wire.EncodeWeather(w)}})
 }
 
 // tell sends the site's configuration, when the agent has another, and the announced models.
@@ -146,6 +168,9 @@ func (l *session) tell(ctx context.Context) error {
 
 // run takes messages one at a time until either side ends the session.
 func (l *session) run(ctx context.Context, incoming <-chan *uplinkv1.SyncRequest, failed <-chan error) error {
+	every := l.server.o.WeatherPoll
+	weather := time.NewTicker(every - rand.N(every/4+1)) // so that sessions that began together do not ask together
+	defer weather.Stop()
 	for {
 		// Going down and revocation come before more of the agent's messages.
 		select {
@@ -163,6 +188,8 @@ func (l *session) run(ctx context.Context, incoming <-chan *uplinkv1.SyncRequest
 			err = l.tell(ctx)
 		case <-l.recheck:
 			err = l.admitted(ctx)
+		case <-weather.C:
+			err = l.tellWeather(ctx)
 		case <-l.ask:
 			err = l.askAgain(ctx)
 		case err := <-failed:

@@ -50,6 +50,8 @@ type Store interface {
 	PutReport(ctx context.Context, a Agent, epoch uint64, r wire.Report) error
 	// SiteConfig returns what the agents of a site are told.
 	SiteConfig(ctx context.Context, a Agent) (wire.SiteConfig, error)
+	// NewWeather returns the weather at the site of an agent that goes beyond what it holds.
+	NewWeather(ctx context.Context, a Agent, held wire.Held) (wire.Weather, error)
 	// AnnouncedModels returns the models that agents of a site should hold, best first.
 	AnnouncedModels(ctx context.Context, a Agent) ([]wire.ModelVersion, error)
 	// ArtifactChunk returns at most n bytes of a model's artifact from offset on, none at its end, or ErrNotFound.

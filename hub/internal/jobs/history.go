@@ -27,10 +27,14 @@ func load(ctx context.Context, st *store.Store, org uuid.UUID, resolution, most 
 		return train.Dataset{}, 0, err
 	}
 	var all, wanted int64
+	var first, last meter.Millis
 	for i, p := range points {
 		all += int64(p.To.Sub(p.From) / resolution)
 		points[i].From = max(p.From, p.To.Add(-most))
 		wanted += int64(p.To.Sub(points[i].From) / resolution)
+		if last = max(last, p.To); i == 0 || points[i].From < first {
+			first = points[i].From
+		}
 	}
 	named, err := st.Points(ctx, org)
 	if err != nil {
@@ -58,7 +62,10 @@ func load(ctx context.Context, st *store.Store, org uuid.UUID, resolution, most 
 			if err != nil {
 				return d, all, fmt.Errorf("load history of point %s: %w", p.Point, err)
 			}
-			sites[p.Site] = site.Around()
+			// Forecasts count where there were any; before, observations stand in, or nothing could be learnt of a year's weather.
+			if sites[p.Site], err = st.Surroundings(ctx, org, site, first, last, true); err != nil {
+				return d, all, fmt.Errorf("load weather of site %s: %w", site.Name, err)
+			}
 		}
 		from, to := p.From.Floor(resolution), p.To.Floor(resolution)
 		intervals, err := st.Intervals(ctx, org, p.Point, meter.Register(p.Register), from, to)

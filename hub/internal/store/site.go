@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -27,6 +28,7 @@ type Site struct {
 	Revision   uint64
 	Vacations  []holiday.Range    // nil: not known
 	Facts      map[string]float64 // as area_m2
+	Place      *Place             // nil: not known, and then no weather is fetched
 }
 
 // Around returns what surrounds the points of the site.
@@ -53,6 +55,11 @@ func (s Site) Check() error {
 	}
 	if err := s.Around().Check(); err != nil {
 		return fmt.Errorf("site %s: %w", s.Name, err)
+	}
+	if s.Place != nil {
+		if err := s.Place.Check(); err != nil {
+			return fmt.Errorf("site %s: %w", s.Name, err)
+		}
 	}
 	return nil
 }
@@ -138,10 +145,14 @@ func (s *Store) site(ctx context.Context, where string, args ...any) (Site, erro
 	var v Site
 	var ms int64
 	var vacations []string
+	var latitude, longitude *float64
 	err := s.db.QueryRow(ctx, `
-		select site_id, name, zone, coalesce(country, ''), resolution_ms, horizon, levels, revision, vacations, facts
+		select site_id, name, zone, coalesce(country, ''), resolution_ms, horizon, levels, revision, vacations, facts, latitude, longitude
 		from site where org_id = $1 and `+where, args...).
-		Scan(&v.ID, &v.Name, &v.Zone, &v.Country, &ms, &v.Horizon, &v.Levels, &v.Revision, &vacations, &v.Facts)
+		Scan(&v.ID, &v.Name, &v.Zone, &v.Country, &ms, &v.Horizon, &v.Levels, &v.Revision, &vacations, &v.Facts, &latitude, &longitude)
+	if latitude != nil && longitude != nil {
+		v.Place = &Place{*latitude, *longitude}
+	}
 	if err == nil {
 		v.Vacations, err = ranges(vacations)
 	}
@@ -181,13 +192,28 @@ func (s *Store) UpdateSite(ctx context.Context, org uuid.UUID, site Site) error 
 	if err := site.Check(); err != nil {
 		return err
 	}
-	tag, err := s.db.Exec(ctx, `
-		update site set zone = $3, country = nullif($4, ''), resolution_ms = $5, horizon = $6, levels = $7, vacations = $8, facts = $9, revision = revision + 1
-		where org_id = $1 and site_id = $2`,
-		org, site.ID, site.Zone, site.Country, site.Resolution.Milliseconds(), site.Horizon, site.Levels, texts(site.Vacations), site.Facts)
-	if err == nil && tag.RowsAffected() == 0 {
-		err = ErrNotFound
-	}
+	err := s.inTx(ctx, func(tx pgx.Tx) error {
+		var before Place
+		err := tx.QueryRow(ctx, `select coalesce(latitude, 'NaN'), coalesce(longitude, 'NaN') from site where org_id = $1 and site_id = $2 for update`, org, site.ID).
+			Scan(&before.Latitude, &before.Longitude)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return ErrNotFound
+		} else if err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `
+			update site set zone = $3, country = nullif($4, ''), resolution_ms = $5, horizon = $6, levels = $7, vacations = $8, facts = $9, revision = revision + 1,
+				latitude = $10, longitude = $11
+			where org_id = $1 and site_id = $2`,
+			org, site.ID, site.Zone, site.Country, site.Resolution.Milliseconds(), site.Horizon, site.Levels, texts(site.Vacations), site.Facts,
+			site.Place.latitude(), site.Place.longitude()); err != nil {
+			return err
+		}
+		if moved := site.Place == nil && before.Latitude == before.Latitude || site.Place != nil && *site.Place != before; moved {
+			return placed(ctx, tx, org, site.ID)
+		}
+		return nil
+	})
 	if err != nil {
 		return fmt.Errorf("update site %s: %w", site.Name, err)
 	}

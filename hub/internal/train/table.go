@@ -18,6 +18,7 @@ const (
 	// hours: agents forecast from each.
 	originStride = 13 * time.Hour
 	stepShare    = 0.5 // share of the steps of an origin that become rows; neighbours say much the same
+	bareShare    = 8   // one origin in so many is seen without weather, if there is any
 	coldShare    = 8   // one origin in so many is seen with a short history
 	leastRows    = 300
 )
@@ -166,10 +167,14 @@ func rowsOf(b *feature.Builder, ready prepared, o origins, seed uint64, width in
 	h := ready.history
 	rng := rand.New(rand.NewPCG(seed, 0x7461626c65))
 	day := int(24 * time.Hour / h.Resolution)
+	bare := withoutWeather(h.Site)
 	for _, origin := range o.of(h, rng) {
 		seen := h
 		if rng.IntN(coldShare) == 0 {
 			seen = h.Since(origin.Add(-time.Duration(1+rng.IntN(27)) * 24 * time.Hour))
+		}
+		if bare != h.Site && rng.IntN(bareShare) == 0 {
+			seen.Site = bare
 		}
 		if b.Reset(seen, origin) != nil || b.Known() < day {
 			continue
@@ -195,4 +200,14 @@ func rowsOf(b *feature.Builder, ready prepared, o origins, seed uint64, width in
 		}
 	}
 	return out
+}
+
+// withoutWeather returns a site of which the weather is not known: the same one if it is not.
+func withoutWeather(s *feature.Site) *feature.Site {
+	if s == nil || s.Weather == nil {
+		return s
+	}
+	bare := *s
+	bare.Weather = nil
+	return &bare
 }

@@ -14,6 +14,7 @@ import (
 	"fluxora.dev/hub/internal/ingest"
 	"fluxora.dev/hub/internal/store"
 	"fluxora.dev/proto/wire"
+	"fluxora.dev/shared/meter"
 )
 
 // Store is a store.Store as ingest.Store and ingest.Enrolment.
@@ -81,6 +82,13 @@ func (s Store) PutReport(ctx context.Context, a ingest.Agent, epoch uint64, r wi
 func (s Store) SiteConfig(ctx context.Context, a ingest.Agent) (wire.SiteConfig, error) {
 	site, err := s.store.Site(ctx, a.Org, a.Site)
 	return siteConfig(site), translate(err)
+}
+
+// NewWeather implements ingest.Store.
+func (s Store) NewWeather(ctx context.Context, a ingest.Agent, held wire.Held) (wire.Weather, error) {
+	from := meter.MillisOf(s.now()).Add(-wire.WeatherSpan)
+	observed, forecast, err := s.store.NewWeather(ctx, a.Org, a.Site, from, held.To, held.Issued)
+	return wire.Weather{Observed: observed, Forecast: forecast}, translate(err)
 }
 
 // AnnouncedModels implements ingest.Store.
