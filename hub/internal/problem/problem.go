@@ -54,9 +54,10 @@ type Place struct {
 
 // New returns a problem of a status. A detail of it is a *huma.ErrorDetail or any error.
 func New(status int, detail string, errs ...error) *Problem {
+	detail = short(detail, mostMessage)
 	p := &Problem{Title: http.StatusText(status), Status: status, Detail: detail, First: Compatible{Code: code(status), Message: detail}}
 	for _, err := range errs {
-		if err == nil {
+		if err == nil || len(p.Errors) == mostErrors {
 			continue
 		}
 		d := &Detail{Message: err.Error()}
@@ -64,6 +65,7 @@ func New(status int, detail string, errs ...error) *Problem {
 			e := e.ErrorDetail()
 			d = &Detail{Message: e.Message, Location: e.Location, Value: echo(e.Location, e.Value)}
 		}
+		d.Message, d.Location = short(d.Message, mostMessage), short(d.Location, mostEcho)
 		p.Errors = append(p.Errors, d)
 	}
 	if status == http.StatusUnprocessableEntity && len(p.Errors) > 0 {
@@ -86,8 +88,20 @@ func code(status int) string {
 	}
 }
 
-// mostEcho bounds, in bytes, what is repeated of a caller's text.
-const mostEcho = 100
+// Bounds of what is repeated of a caller's text, in bytes, and of how many things are said to be wrong.
+const (
+	mostEcho    = 100
+	mostMessage = 400
+	mostErrors  = 10
+)
+
+// short returns text that is good UTF-8 and at most so long.
+func short(text string, most int) string {
+	if len(text) > most {
+		text = strings.ToValidUTF8(text[:most], "") + "…"
+	}
+	return strings.ToValidUTF8(text, "\uFFFD")
+}
 
 // echo returns what may be repeated of a value: short text and numbers, but no secret and no document.
 func echo(location string, v any) any {
@@ -98,10 +112,7 @@ func echo(location string, v any) any {
 	}
 	switch v := v.(type) {
 	case string:
-		if len(v) > mostEcho {
-			return strings.ToValidUTF8(v[:mostEcho], "") + "…"
-		}
-		return strings.ToValidUTF8(v, "\uFFFD")
+		return short(v, mostEcho)
 	case map[string]any, map[any]any, []any, []byte, json.RawMessage:
 		return nil
 	default:
