@@ -7,9 +7,10 @@ import (
 	"fluxora.dev/shared/meter"
 )
 
-// Adapter widens and narrows the intervals of one point's forecasts by how its earlier ones turned out. Two things move the
-// breadth; the middle level stays the model's.
+// Adapter moves, widens and narrows the forecasts of one point by how its earlier ones turned out.
 //
+//   - Leaning: on which side of the model's middle level the point has lain these days. All levels move a little that way, by at
+//     most a quarter of the half-breadth (leaning.go).
 //   - Restlessness, of the point as a whole and of the last day or two: how far what happened strayed beside how far the model
 //     said it would (restless.go). Wild days follow wild days.
 //   - A factor for each horizon band and side: after each interval that is over, it grows a little when the outer level as served
@@ -24,6 +25,7 @@ import (
 type Adapter struct {
 	low, high float64 // the outer levels of the forecasts that were learnt from
 	restless  restless
+	leaning   leaning
 	bands     [adaptBands]adapted
 	kept      []kept // by origin
 	unsaved   bool   // a forecast was kept since the state was last encoded
@@ -101,7 +103,7 @@ func (a *Adapter) Coverage() []Tally {
 // Nominal returns the share of intervals that ought to be covered, 0 before the first forecast.
 func (a *Adapter) Nominal() float64 { return a.high - a.low }
 
-// Adapt learns from what h tells of earlier forecasts and returns f with its intervals as wide as they ought to have been.
+// Adapt learns from what h tells of earlier forecasts and returns f as it ought to have been: moved, and its intervals as wide.
 // h must hold nothing at or after f.Origin. f may be kept to be learnt from; it is not changed.
 func (a *Adapter) Adapt(f Forecast, h feature.History) Forecast {
 	l, middle := len(f.Levels), f.Level(0.5)
@@ -112,13 +114,19 @@ func (a *Adapter) Adapt(f Forecast, h feature.History) Forecast {
 	rest := a.restless.factor()
 	for s := 1; s <= f.Steps(); s++ {
 		row := out.Values[(s-1)*l : s*l]
-		factor := a.bands[adaptBand(time.Duration(s-1)*f.Resolution)].factor
+		lead := time.Duration(s-1) * f.Resolution
+		factor := a.bands[adaptBand(lead)].factor
 		below, above := float64((1+factor[0])*rest), float64((1+factor[1])*rest)
 		for i, v := range row {
 			if i < middle && below != 1 { // what nothing was learnt of keeps its bits
 				row[i] = max(0, row[middle]-float64((row[middle]-v)*below))
 			} else if i > middle && above != 1 {
 				row[i] = row[middle] + float64((v-row[middle])*above)
+			}
+		}
+		if shift := float64(a.leaning.shift(dayPart(f.Start(s), h.Zone), lead) * (row[l-1] - row[0]) / 2); shift != 0 {
+			for i := range row {
+				row[i] = max(0, row[i]+shift)
 			}
 		}
 	}
@@ -179,8 +187,8 @@ func (a *Adapter) learn(h feature.History, now meter.Millis) {
 			break
 		}
 		lead := time.Duration(next.next-1) * next.resolution
-		if actual := h.At(next.origin.Add(lead)); actual == actual {
-			a.observe(next.steps[next.next-1], lead, next.resolution, actual)
+		if start := next.origin.Add(lead); h.At(start) == h.At(start) {
+			a.observe(next.steps[next.next-1], lead, next.resolution, dayPart(start, h.Zone), h.At(start))
 		}
 		next.next++
 	}
@@ -193,13 +201,16 @@ func (a *Adapter) learn(h feature.History, now meter.Millis) {
 	a.kept = rest
 }
 
-// observe learns from one interval.
-func (a *Adapter) observe(s keptStep, lead, resolution time.Duration, actual float64) {
+// observe learns from one interval, which lies in a part of the local day.
+func (a *Adapter) observe(s keptStep, lead, resolution time.Duration, part int, actual float64) {
 	b := &a.bands[adaptBand(lead)]
 	hours := float64(resolution) / float64(time.Hour)
 	b.tally.add(s.served, actual, hours)
 	if lead < restlessLead {
 		a.restless.observe(float64(s.model[2])-float64(s.model[0]), tailScore(a.low)+tailScore(1-a.high), actual-float64(s.served[1]), hours)
+	}
+	if lead < leanLead {
+		a.leaning.observe(part, actual-float64(s.model[1]), (float64(s.served[2])-float64(s.served[0]))/2, hours)
 	}
 	// Resolutions finer than an hour learn no faster: their intervals say much the same.
 	rate := adaptRate * hours

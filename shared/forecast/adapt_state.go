@@ -29,7 +29,7 @@ import (
 var ErrAdapterState = errors.New("state of an adapter is damaged or of another version")
 
 const (
-	adapterVersion = 2
+	adapterVersion = 3
 	maxState       = 128 << 10 // bytes
 	mostTally      = 1e6       // hours
 	mostStrayed    = 1e18      // Wh
@@ -61,7 +61,8 @@ func (a *Adapter) Encode() []byte {
 }
 
 func (a *Adapter) appendLearnt(b []byte) []byte {
-	b = appendFloat64s(b, a.low, a.high, a.restless.expected, a.restless.strayed)
+	b = appendFloat64s(b, a.low, a.high, a.restless.expected, a.restless.strayed, a.leaning.lately)
+	b = appendFloat64s(b, a.leaning.parts[:]...)
 	for _, band := range a.bands {
 		b = appendFloat64s(b, band.factor[0], band.factor[1], band.tally.Below, band.tally.Within, band.tally.Above)
 	}
@@ -92,6 +93,10 @@ func DecodeAdapter(b []byte) (*Adapter, error) {
 func (a *Adapter) decodeLearnt(r *stateReader) {
 	a.low, a.high = r.float64(0, 1), r.float64(0, 1)
 	a.restless = restless{r.float64(0, mostStrayed), r.float64(0, mostStrayed)}
+	a.leaning.lately = r.float64(-leanMost, leanMost)
+	for i := range a.leaning.parts {
+		a.leaning.parts[i] = r.float64(-leanMost, leanMost)
+	}
 	for i := range a.bands {
 		band := &a.bands[i]
 		for side := range band.factor {

@@ -102,3 +102,39 @@ func TestAdapterFollowsRestlessness(t *testing.T) {
 		t.Errorf("breadth %.0f after calm days, %.0f after days four times as wild", calm, wild)
 	}
 }
+
+// TestAdapterLeans: a point that stays above its model's middle level is forecast higher, by a bounded part of the breadth, and
+// at night only when it does so at night; when it is as forecast again, forecasts are the model's within days.
+func TestAdapterLeans(t *testing.T) {
+	var a forecast.Adapter
+	h := feature.History{Resolution: time.Hour}
+	var moved [2]float64 // of the middle level, at the night's and the afternoon's first hour
+	for day := range 60 {
+		origin := meter.Millis(day) * 86_400_000
+		f := forecast.Forecast{Point: "p", Origin: origin, Resolution: time.Hour, Rung: forecast.Active, Levels: []float64{0.1, 0.5, 0.9}}
+		for range 48 {
+			f.Values = append(f.Values, 900, 1000, 1100)
+		}
+		made := a.Adapt(f, h)
+		if err := made.Check(); err != nil {
+			t.Fatal(err)
+		}
+		moved = [2]float64{made.At(25, 1) - 1000, made.At(37, 1) - 1000}
+		if half := (made.At(1, 2) - made.At(1, 0)) / 2; math.Abs(made.At(1, 1)-1000) > half/4 {
+			t.Fatalf("day %d: moved by %g, the half-breadth is %g", day, made.At(1, 1)-1000, half)
+		}
+		if day == 40 && (moved[1] < 2 || math.Abs(moved[0]) > 1e-9) {
+			t.Errorf("after 40 days with afternoons 60 above the middle these move by %.1f, nights by %.1f", moved[1], moved[0])
+		}
+		for hour := range 24 {
+			actual := 1000.0
+			if hour >= 12 && hour < 18 && day < 40 {
+				actual = 1060
+			}
+			h.Energy = append(h.Energy, actual)
+		}
+	}
+	if math.Abs(moved[1]) > 0.5 {
+		t.Errorf("20 days later afternoons still move by %.1f", moved[1])
+	}
+}

@@ -18,7 +18,7 @@ type States interface {
 	PutState(point string, register meter.Register, state []byte)
 }
 
-// adapt lets the intervals of a model's forecast be as wide as its earlier forecasts of the point ought to have had them.
+// adapt moves a model's forecast, and lets its intervals be as wide, as its earlier forecasts of the point ought to have been.
 func (p *Predictor) adapt(f forecast.Forecast, h feature.History) forecast.Forecast {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -13,7 +13,7 @@ import (
 // warmDays is how long before the first origin an adapter has been at work, as it has at an agent when a new model comes.
 const warmDays = 28
 
-// Adapted returns a contender that forecasts with a model whose intervals follow how its forecasts of each point turn out, as
+// Adapted returns a contender that forecasts with a model whose forecasts of each point follow how earlier ones turn out, as
 // an agent's do. When it first meets a point, trial, which must have learnt from nothing of the four weeks before, has been
 // in service for those; nil starts from nothing.
 func Adapted(name string, art, trial *model.Artifact, levels []float64) Contender {
