@@ -27,6 +27,7 @@ type RecordedBacktest struct {
 	Back     int               // weeks at the end of each meter left aside
 	Origin   int               // hour (UTC) that is forecast from; negative: when a day begins by the zone's standard time
 	Models   []string          // nil: all
+	Offline  time.Duration     // how old the newest reading is at each origin; 0: none is missing
 	Seen     time.Duration     // how much of its history a meter shows at an origin; 0: all
 	Features string            // file of a feature spec; empty: the default
 	Rows     int               // that a fit learns from at most; 0: the default
@@ -54,6 +55,9 @@ func BacktestRecorded(ctx context.Context, o RecordedBacktest) (RecordedReport, 
 	}
 	if o.Learn < 0 || o.Learn > 5200 {
 		return RecordedReport{}, fmt.Errorf("weeks to learn from %d: want 1 to 5200, or 0 for all", o.Learn)
+	}
+	if o.Offline < 0 || o.Offline > 28*24*time.Hour || o.Offline%(24*time.Hour) != 0 {
+		return RecordedReport{}, fmt.Errorf("offline %s: want whole days, at most 28", o.Offline)
 	}
 	if o.Origin > 23 {
 		return RecordedReport{}, fmt.Errorf("hour of origin %d: want 0 to 23", o.Origin)
@@ -95,7 +99,7 @@ func BacktestRecorded(ctx context.Context, o RecordedBacktest) (RecordedReport, 
 	if o.Origin >= 0 {
 		at = time.Duration(o.Origin) * time.Hour
 	}
-	protocol := backtest.DayAhead{Days: 7 * o.Weeks, At: at, Back: 7 * o.Back, Learn: 7 * o.Learn, Seen: o.Seen, Levels: forecast.DefaultLevels()}
+	protocol := backtest.DayAhead{Days: 7 * o.Weeks, At: at, Back: 7 * o.Back, Learn: 7 * o.Learn, Seen: o.Seen, Stale: o.Offline, Levels: forecast.DefaultLevels()}
 	if o.Keep != "" {
 		if protocol.Keep, err = backtest.NewForecastFile(o.Keep, protocol.Levels); err != nil {
 			return RecordedReport{}, err

@@ -63,6 +63,7 @@ func (k *kept) end() meter.Millis { return k.origin.Add(time.Duration(k.next) * 
 
 const (
 	adaptApart = 20 * time.Hour // between forecasts that are learnt from: more say the same again
+	adaptFresh = 6 * time.Hour  // forecasts made without the readings of so long are not learnt from
 	adaptReach = 48 * time.Hour // from the origin: later steps are not learnt from
 	adaptRate  = 0.025          // of an hour
 	adaptLeast = 0.1
@@ -153,8 +154,12 @@ func (a *Adapter) meet(f Forecast) {
 	a.kept = rest
 }
 
-// keep keeps a forecast and what was served of it, unless the last one that was kept is but hours old.
+// keep keeps a forecast and what was served of it, unless the last one that was kept is but hours old. What was forecast without
+// the newest readings says little about how forecasts with them do.
 func (a *Adapter) keep(f, served Forecast) {
+	if f.Stale >= adaptFresh {
+		return
+	}
 	if n := len(a.kept); n > 0 && f.Origin.Sub(a.kept[n-1].origin) < adaptApart {
 		return
 	}

@@ -43,6 +43,10 @@ type Forecast struct {
 	Model        string       // id of the model version; empty on the rungs baseline and profile
 	Completeness float64      // share of the input history that was measured, 0…1
 	Issued       meter.Millis // when it was computed
+
+	// Stale is how long before the origin the newest known interval ended, on the rungs with a model. It travels nowhere:
+	// completeness tells others that readings are missing.
+	Stale time.Duration `json:",omitempty"`
 }
 
 // Steps returns the horizon, in intervals.
@@ -70,6 +74,21 @@ func (f Forecast) Level(q float64) int {
 		}
 	}
 	return best
+}
+
+// widen puts all levels so many times as far from the middle one.
+func (f *Forecast) widen(factor float64) {
+	if factor == 1 {
+		return
+	}
+	l, middle := len(f.Levels), f.Level(0.5)
+	for s := 0; s < len(f.Values); s += l {
+		row := f.Values[s : s+l]
+		centre := row[middle]
+		for i, v := range row {
+			row[i] = max(0, centre+float64((v-centre)*factor))
+		}
+	}
 }
 
 // Check returns an error that names what is wrong with f.

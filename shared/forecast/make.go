@@ -39,7 +39,11 @@ func Make(h feature.History, point string, register meter.Register, origin meter
 }
 
 // Make forecasts horizon intervals from origin on with an artifact. Nothing of h at or after origin is read. Levels nil
-// means the artifact's own; others must lie within them and are interpolated.
+// means the artifact's own; others are interpolated, or reckoned from its outermost.
+//
+// Where the newest readings are missing, the rows are those of the last instant of which everything is known, with as much longer
+// leads, so that what they say of the past is old rather than missing; and the intervals are as much wider as
+// the model's training has found them to have to be.
 func (m *Maker) Make(h feature.History, point string, register meter.Register, origin meter.Millis, horizon int,
 	art *model.Artifact, rung Rung, levels []float64, now meter.Millis,
 ) (Forecast, error) {
@@ -47,50 +51,66 @@ func (m *Maker) Make(h feature.History, point string, register meter.Register, o
 	if len(levels) == 0 {
 		f.Levels = append([]float64(nil), art.Levels...)
 	}
-	if err := m.fill(h, origin, horizon, art); err != nil {
+	var err error
+	if f.Stale, err = m.fill(h, origin, horizon, art); err != nil {
 		return Forecast{}, err
 	}
 	b, n := m.builder, len(art.Levels)
-	f.Completeness = b.Completeness()
+	f.Completeness = b.Completeness() * (1 - float64(f.Stale)/float64(feature.ScaleWindow))
 	m.out = grow(m.out, horizon*n)
 	model.ForPoint(art.Model, PointName(PointAt(m.Site, point), register)).Predict(m.rows, horizon, m.out)
 	f.Values = make([]float64, 0, horizon*len(f.Levels))
 	for s := range horizon {
-		var err error
 		if f.Values, err = appendLevels(f.Values, f.Levels, art.Levels, m.out[s*n:(s+1)*n], b.Scale()); err != nil {
 			return Forecast{}, fmt.Errorf("%w: step %d: %w", ErrModel, s+1, err)
 		}
 	}
+	f.widen(art.Growth.At(f.Stale))
 	return f, f.Check()
 }
 
-// fill computes the rows of a forecast.
-func (m *Maker) fill(h feature.History, origin meter.Millis, horizon int, art *model.Artifact) error {
+// fill computes the rows of a forecast, and returns how long before the origin the newest known interval ended.
+func (m *Maker) fill(h feature.History, origin meter.Millis, horizon int, art *model.Artifact) (stale time.Duration, err error) {
 	if err := checkHorizon(horizon); err != nil {
-		return err
+		return 0, err
 	}
 	if art.Resolution != h.Resolution {
-		return fmt.Errorf("%w: it was trained at %s, the history is at %s", ErrModel, art.Resolution, h.Resolution)
+		return 0, fmt.Errorf("%w: it was trained at %s, the history is at %s", ErrModel, art.Resolution, h.Resolution)
 	}
 	if ahead := time.Duration(horizon) * h.Resolution; ahead > art.Horizon {
-		return fmt.Errorf("%w: it has learnt to predict %s ahead, not %s", ErrModel, art.Horizon, ahead)
+		return 0, fmt.Errorf("%w: it has learnt to predict %s ahead, not %s", ErrModel, art.Horizon, ahead)
 	}
 	if hash := art.Spec.Hash(); m.builder == nil || m.spec != hash {
 		m.builder, m.spec = feature.NewBuilder(art.Spec), hash
 	}
 	b := m.builder
-	if err := b.Reset(h, origin); err != nil {
-		return err
+	if err := h.Check(); err != nil {
+		return 0, err
+	}
+	stale = staleness(h, origin)
+	if err := b.Reset(h, origin.Add(-stale)); err != nil {
+		return 0, err
 	}
 	if err := enough(b.Known(), h.Resolution); err != nil {
-		return err
+		return 0, err
 	}
 	width := art.Spec.Len()
 	m.rows = grow(m.rows, horizon*width)
 	for s := range horizon {
-		b.Row(s+1, m.rows[s*width:(s+1)*width])
+		b.RowBeyond(s+1+int(stale/h.Resolution), int(art.Horizon/h.Resolution), m.rows[s*width:(s+1)*width])
 	}
-	return nil
+	return stale, nil
+}
+
+// staleness returns how long before the origin the newest known interval ended, 0 when nothing of the last four weeks is known.
+func staleness(h feature.History, origin meter.Millis) time.Duration {
+	recent := h.Before(origin).Since(origin.Add(-feature.ScaleWindow))
+	for i := len(recent.Energy) - 1; i >= 0; i-- {
+		if v := recent.Energy[i]; v == v {
+			return origin.Sub(recent.Start.Add(time.Duration(i+1) * h.Resolution))
+		}
+	}
+	return 0
 }
 
 // PointAt names a point of a site among those of all sites.
@@ -122,9 +142,14 @@ func checkHorizon(horizon int) error {
 	return nil
 }
 
-// appendLevels appends the values at the wanted levels, in Wh, interpolated linearly between those the model has.
+// appendLevels appends the values at the wanted levels, in Wh: interpolated linearly between those the model has, and beyond
+// them as far from the middle as a normal distribution has it.
 func appendLevels(dst, want, have, scaled []float64, scale float64) ([]float64, error) {
 	for _, l := range want {
+		if v, ok := beyond(l, have, scaled); ok {
+			dst = append(dst, max(0, float64(v*scale)))
+			continue
+		}
 		i := 0
 		for i < len(have)-1 && have[i+1] <= l {
 			i++
@@ -142,6 +167,21 @@ func appendLevels(dst, want, have, scaled []float64, scale float64) ([]float64, 
 		dst = append(dst, max(0, float64(v*scale)))
 	}
 	return dst, nil
+}
+
+// beyond returns the value of a level below the lowest or above the highest that a model has, which must lie below and above a
+// half.
+func beyond(l float64, have, scaled []float64) (float64, bool) {
+	at, tail := 0, have[0]
+	wanted := l
+	if l > have[len(have)-1] {
+		at, tail, wanted = len(have)-1, 1-have[len(have)-1], 1-l
+	} else if l >= have[0] {
+		return 0, false
+	}
+	middle := scaled[model.Middle(have)]
+	v := middle + float64((scaled[at]-middle)*(tailScore(wanted)/tailScore(tail)))
+	return v, tail < 0.5 && v == v
 }
 
 func grow[T any](s []T, n int) []T {

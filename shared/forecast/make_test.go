@@ -179,12 +179,6 @@ func TestBadRequestsAreRefused(t *testing.T) {
 		"other resolution": func() (forecast.Forecast, error) {
 			return forecast.Make(h, "p", "r", h.End(), 4, quarter, forecast.Active, nil, 0)
 		},
-		"level beyond": func() (forecast.Forecast, error) {
-			return forecast.Make(h, "p", "r", h.End(), 4, art, forecast.Active, []float64{0.05}, 0)
-		},
-		"level above": func() (forecast.Forecast, error) {
-			return forecast.Make(h, "p", "r", h.End(), 4, art, forecast.Active, []float64{0.95}, 0)
-		},
 		"levels crossing": func() (forecast.Forecast, error) {
 			return forecast.MakeBaseline(h, "p", "r", h.End(), 4, []float64{0.9, 0.1}, 0)
 		},

@@ -47,7 +47,7 @@ func (r *restless) observe(breadth, deviations, off, hours float64) {
 
 // tailScores are quantiles of the normal distribution, by the share beyond.
 var tailScores = [...]struct{ beyond, score float64 }{
-	{0.001, 3.09}, {0.005, 2.576}, {0.01, 2.326}, {0.025, 1.96}, {0.05, 1.645}, {0.1, 1.282}, {0.2, 0.842}, {0.3, 0.524}, {0.4, 0.253}, {0.5, 0},
+	{0.0001, 3.719}, {0.001, 3.09}, {0.005, 2.576}, {0.01, 2.326}, {0.025, 1.96}, {0.05, 1.645}, {0.1, 1.282}, {0.2, 0.842}, {0.3, 0.524}, {0.4, 0.253}, {0.5, 0},
 }
 
 // tailScore returns how many standard deviations from the middle a level lies that leaves such a share beyond, 0 from a half on.

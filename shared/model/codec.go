@@ -26,7 +26,8 @@ const (
 	maxReads   = 1024
 	maxForest  = 2000 // trees that keep samples
 
-	formatVersion = 1
+	firstVersion  = 1 // without growth
+	formatVersion = 2
 	headerSize    = 16
 )
 
@@ -44,7 +45,11 @@ func idOf(encoded []byte) string {
 // Encode returns the bytes of a.
 func Encode(a *Artifact) ([]byte, error) {
 	w := &writer{b: append(make([]byte, 0, 4096), magic[:]...)}
-	w.u16(formatVersion)
+	version := formatVersion
+	if len(a.Growth) == 0 {
+		version = firstVersion // which agents of before know
+	}
+	w.u16(uint16(version))
 	w.u16(0)
 	w.u32(0)
 	w.u16(uint16(len(a.Family)))
@@ -62,6 +67,9 @@ func Encode(a *Artifact) ([]byte, error) {
 	w.u64(uint64(a.TrainedTo))
 	w.u32(uint32(a.Points))
 	w.u64(uint64(a.Rows))
+	if version > firstVersion {
+		w.f64s(a.Growth)
+	}
 	w.u16(uint16(len(a.Vectors)))
 	for _, v := range a.Vectors {
 		w.f32s(v.Row)
@@ -94,8 +102,9 @@ func Decode(b []byte) (*Artifact, error) {
 	if len(b) < headerSize+sha256.Size || [8]byte(b[:8]) != magic {
 		return nil, fmt.Errorf("decode artifact: %w: %d bytes that do not begin with %q", ErrDamaged, len(b), magic)
 	}
-	if v := binary.LittleEndian.Uint16(b[8:]); v != formatVersion {
-		return nil, fmt.Errorf("decode artifact: %w %d: this build reads %d", ErrVersion, v, formatVersion)
+	version := binary.LittleEndian.Uint16(b[8:])
+	if version < firstVersion || version > formatVersion {
+		return nil, fmt.Errorf("decode artifact: %w %d: this build reads %d to %d", ErrVersion, version, firstVersion, formatVersion)
 	}
 	n := binary.LittleEndian.Uint32(b[12:])
 	if n > MaxSize || int(n) != len(b)-headerSize-sha256.Size || b[10] != 0 || b[11] != 0 {
@@ -105,7 +114,7 @@ func Decode(b []byte) (*Artifact, error) {
 	if sha256.Sum256(b[:end]) != [32]byte(b[end:]) {
 		return nil, fmt.Errorf("decode artifact: %w: checksum differs", ErrDamaged)
 	}
-	a, err := decodeBody(&reader{b: b[headerSize:end]})
+	a, err := decodeBody(&reader{b: b[headerSize:end]}, version)
 	if err != nil {
 		return nil, fmt.Errorf("decode artifact: %w", err)
 	}
@@ -113,7 +122,7 @@ func Decode(b []byte) (*Artifact, error) {
 	return a, nil
 }
 
-func decodeBody(r *reader) (*Artifact, error) {
+func decodeBody(r *reader, version uint16) (*Artifact, error) {
 	a := &Artifact{Family: string(r.bytes(int(r.u16())))}
 	text := string(r.bytes(r.count()))
 	hash := r.bytes(sha256.Size)
@@ -137,6 +146,12 @@ func decodeBody(r *reader) (*Artifact, error) {
 		return nil, fmt.Errorf("%w: trained on %d rows", ErrDamaged, rows)
 	}
 	a.Rows = int(rows)
+	if version > firstVersion {
+		a.Growth = r.f64s(len(GrowthAges()))
+		if err := a.Growth.check(); err != nil {
+			return nil, fmt.Errorf("%w: %v", ErrDamaged, err)
+		}
+	}
 	vectors := int(r.u16())
 	f, l := a.Spec.Len(), len(a.Levels)
 	if r.bad || vectors > maxVectors || r.left() < vectors*(4*f+8*l) {

@@ -9,13 +9,13 @@
 //   - The levels of a row never cross.
 //   - Encode is canonical: Decode followed by Encode gives the same bytes.
 //
-// # Artifact, format version 1
+// # Artifact, format versions 1 and 2
 //
 // Integers are little-endian, floats IEEE 754 bits, strings UTF-8 preceded by their length.
 //
 //	offset  bytes  content
 //	0       8      "FLUXMODL"
-//	8       2      format version, 1
+//	8       2      format version: 2, or 1 where growth is not known
 //	10      2      zero
 //	12      4      n, length of the body; at most 64 MiB
 //	16      n      body
@@ -30,6 +30,7 @@
 //	4, 4    resolution and horizon in seconds
 //	8, 8    trained from, to: ms since 1970
 //	4, 8    points and rows trained on
+//	8·3     growth, each a float64; not in version 1
 //	2       count of self-test vectors (at most 64), each F float32 (a row) and L float64 (what Predict must give)
 //	4+k     the family's own bytes, below
 //

@@ -47,6 +47,7 @@ type Artifact struct {
 	TrainedTo   meter.Millis // nothing at or after it was learnt from
 	Points      int          // points trained on
 	Rows        int          // rows trained on
+	Growth      Growth       // of breadths where the newest readings are missing; nil: not known, none
 	Vectors     []Vector
 	Model       Model
 }

@@ -216,9 +216,9 @@ func TestDecodeRefusesDamage(t *testing.T) {
 		t.Errorf("a byte too many: %v", err)
 	}
 	newer := bytes.Clone(good)
-	newer[8] = 2
+	newer[8] = 3
 	if _, err := model.Decode(newer); !errors.Is(err, model.ErrVersion) {
-		t.Errorf("format 2: %v", err)
+		t.Errorf("format 3: %v", err)
 	}
 	unknown := bytes.Replace(good, []byte("fluxora-features 1\n"), []byte("fluxora-features 9\n"), 1)
 	if _, err := model.Decode(reseal(unknown)); err == nil {

@@ -33,6 +33,7 @@ type backtestCmd struct {
 	Back     int               `placeholder:"N" help:"Leave aside the last N weeks of each meter, so that settings can be chosen without looking at them."`
 	Origin   int               `default:"-1" placeholder:"HOUR" help:"Hour (UTC) that is forecast from; that at which a day begins by the zone's standard time without it."`
 	Models   []string          `placeholder:"NAME" help:"all, or some of the models, with commas."`
+	Offline  time.Duration     `placeholder:"168h" help:"Show nothing of the last so many days at each origin, as of a site whose meter is out of reach."`
 	Seen     time.Duration     `placeholder:"168h" help:"Show only so much of a meter's history at each origin, as of one newly installed."`
 	Features string            `placeholder:"FILE" help:"Feature spec that models learn from; that of all models without it."`
 	Rows     int               `placeholder:"N" help:"Rows that a fit learns from at most."`
@@ -105,7 +106,7 @@ func (c backtestCmd) m4(i *invocation) error {
 func (c backtestCmd) recorded(i *invocation) error {
 	r, err := app.BacktestRecorded(i.ctx, app.RecordedBacktest{
 		Readings: c.Readings, Meters: c.Meters, Weather: c.Weather, Zone: c.Zone, Country: c.Country, Weeks: c.Weeks, Back: c.Back,
-		Origin: c.Origin, Models: c.models(), Seen: c.Seen, Features: c.Features, Rows: c.Rows, Learn: c.Learn, Threads: c.Threads, Settings: c.With, Keep: c.Keep,
+		Origin: c.Origin, Models: c.models(), Seen: c.Seen, Offline: c.Offline, Features: c.Features, Rows: c.Rows, Learn: c.Learn, Threads: c.Threads, Settings: c.With, Keep: c.Keep,
 		Tell: func(s string) { fmt.Fprintln(os.Stderr, s) },
 	})
 	if err != nil {

@@ -28,16 +28,20 @@ func Adapted(name string, art, trial *model.Artifact, levels []float64) Contende
 				}
 				return a.Adapt(f, h.Before(at)), nil
 			}
+			stale := max(0, origin.Sub(h.End())) / day * day // what it learns, it learnt before readings ceased
 			a := adapters[p.ID]
 			if a == nil {
 				a = new(forecast.Adapter)
 				adapters[p.ID] = a
 				for d := warmDays; trial != nil && d > 0; d-- {
-					at := origin.Add(-time.Duration(d) * day)
+					at := origin.Add(-stale - time.Duration(d)*day)
 					if at >= trial.TrainedTo {
 						_, _ = one(a, trial, at) // days it cannot forecast from teach nothing
 					}
 				}
+			}
+			if stale > 0 {
+				_, _ = one(a, art, origin.Add(-stale))
 			}
 			return one(a, art, origin)
 		}

@@ -28,6 +28,7 @@ type DayAhead struct {
 	At     time.Duration // time of day of the origins, UTC; OriginOf gives that of a zone
 	Levels []float64     // nil means forecast.DefaultLevels()
 	Back   int           // days at the end of each history that are left aside: settings are chosen on what comes before the days of a test
+	Stale  time.Duration // how old the newest reading is at each origin, as at a site whose meter is out of reach; whole days
 	Seen   time.Duration // how much of a meter's history contenders are shown, as of one newly installed; 0 means all
 	Learn  int           // days before a cut that models learn from; 0 means all there are
 	Keep   *ForecastFile // takes every forecast that is scored; nil: none
@@ -192,7 +193,7 @@ func (o DayAhead) scoreOne(ctx context.Context, w Window, contenders []Contender
 	made := make([]forecast.Forecast, len(makes))
 	var keep []forecast.Forecast
 	for origin := w.First; origin <= w.Last && ctx.Err() == nil; origin = origin.Add(day) {
-		before := h.Before(origin)
+		before := h.Before(origin.Add(-o.Stale))
 		if o.Seen > 0 {
 			before = before.Since(origin.Add(-o.Seen))
 		}

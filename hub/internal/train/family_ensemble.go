@@ -303,6 +303,7 @@ func (s *Study) mix(t *table, p Params, members []string) error {
 	p.Family = model.FamilyEnsemble
 	f := Fitted{Artifact: t.artifact(p, final), Trial: t.artifact(p, trial)}
 	f.Trial.TrainedTo = s.Cut
+	f.Artifact.Growth = f.Trial.Growth
 	f.Report = Report{Family: p.Family, Points: t.points, Rows: len(t.fit) + len(t.held), HeldRows: len(rows), HeldLoss: crossed, Weights: map[string]float64{}}
 	for i, w := range weights {
 		f.Report.Weights[names[i%len(names)]] += w * float64(len(finals)) / float64(len(weights))

@@ -107,6 +107,7 @@ func FitAll(ctx context.Context, d Dataset, p Params, families []string, tell Pr
 		if f.Artifact, f.Report, err = fitOn(ctx, t, q, stage(name, 0.5)); err != nil {
 			return s, err
 		}
+		f.Artifact.Growth = f.Trial.Growth // as found on days that the trial has not learnt from
 		f.CPU = ProcessCPU() - began + forRows
 		s.Fitted[name] = f
 		done += cost
@@ -178,6 +179,7 @@ func (t *table) artifact(p Params, m model.Model) *model.Artifact {
 		Family: family, Spec: p.Spec, Levels: p.Levels, Resolution: t.resolution, Horizon: p.Horizon,
 		TrainedFrom: t.from, TrainedTo: t.to, Points: t.points, Rows: len(t.fit) + len(t.held), Model: m,
 	}
+	a.Growth = t.aged.growth(m)
 	a.AddVectors(t.rows, t.len(), 32)
 	return a
 }

@@ -41,6 +41,7 @@ type table struct {
 	origin     []meter.Millis
 	end        []meter.Millis // of the target's interval, by row
 	point      []int32        // number of the point in the dataset, by row
+	aged       aged           // rows to tell by how much intervals grow where readings are missing
 	names      []string       // of the points in the dataset, as package forecast calls them
 }
 
@@ -83,7 +84,7 @@ func newTable(ctx context.Context, d Dataset, p Params) (*table, error) {
 	}
 	o := originsFor(p, t.resolution, total)
 
-	parts := make([]part, len(d.Points))
+	parts, readied := make([]part, len(d.Points)), make([]prepared, len(d.Points))
 	jobs := make(chan int)
 	var wg sync.WaitGroup
 	for range min(p.Threads, len(d.Points)) {
@@ -93,6 +94,7 @@ func newTable(ctx context.Context, d Dataset, p Params) (*table, error) {
 				var met Preparation
 				ready := prepare(d.Points[i].History, d.Points[i].Loaded, &met)
 				t.ready[i] = ready
+				readied[i] = ready
 				parts[i] = rowsOf(b, ready, o, p.Seed+uint64(i), t.width)
 				met.Jumped = parts[i].met.Jumped
 				parts[i].met = met
@@ -131,6 +133,7 @@ func newTable(ctx context.Context, d Dataset, p Params) (*table, error) {
 	}
 	t.skipped = len(d.Points) - t.points
 	t.met.StoppedPoints = d.stopped()
+	t.aged = newAged(readied, t.trialCut(p), t.to, p)
 	return t.before(t.to, p)
 }
 
