@@ -12,6 +12,7 @@ import (
 	"fluxora.dev/agent/internal/history"
 	"fluxora.dev/agent/internal/schedule"
 	"fluxora.dev/agent/internal/status"
+	"fluxora.dev/proto/wire"
 	"fluxora.dev/shared/forecast"
 	"fluxora.dev/shared/interval"
 	"fluxora.dev/shared/meter"
@@ -45,6 +46,9 @@ func (v view) Overview() status.Overview {
 	if m, ok := v.cache.Active(); ok {
 		o.Model = m.ID
 	}
+	if w := v.weather.Held(); w != (wire.Held{}) {
+		o.Weather = &status.Weather{ObservedTo: moment(w.To), Issued: moment(w.Issued)}
+	}
 	return o
 }
 
@@ -55,6 +59,13 @@ func (v view) storeUse() status.StoreUse {
 		use.HoursUntilFull = &x.HoursUntilFull
 	}
 	return use
+}
+
+func moment(t meter.Millis) *time.Time {
+	if t == 0 {
+		return nil
+	}
+	return instant(t.Time())
 }
 
 func instant(t time.Time) *time.Time {

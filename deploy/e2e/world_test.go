@@ -63,9 +63,9 @@ func newWorld(t *testing.T, more string) *world {
 }
 
 // newHub returns a hub that trains only when it is told to.
-func (w *world) newHub(name string) *stage.Hub {
+func (w *world) newHub(name string, settings ...string) *stage.Hub {
 	return stage.NewHub(programs, w.path(name), w.path(name+".log"), w.port(), w.port(),
-		"FLUXORA_HUB_TRAINING_FIRST_AFTER=9600h", "FLUXORA_HUB_TRAINING_ROUNDS=60")
+		append(settings, "FLUXORA_HUB_TRAINING_FIRST_AFTER=9600h", "FLUXORA_HUB_TRAINING_ROUNDS=60")...)
 }
 
 // newAgent returns an agent of the named site, which is not enrolled. Tests need not wait as long for commits as flash would like.

@@ -92,7 +92,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	if w := c.Weather; w.Provider != "none" {
 		g.Go("weather", weather.New(b.store, weather.NewOpenMeteo(weather.OpenMeteoOptions{
 			URL: w.URL, Archive: w.Archive, Key: w.Key, Timeout: w.Timeout, Retries: 3, Now: o.Now,
-		}), weather.Options{Every: w.Every, Look: 30 * time.Second, Quota: w.Quota, History: c.Training.History, Log: o.Log.With("component", "weather"), Now: o.Now}).Run)
+		}), weather.Options{Every: w.Every, Look: 10 * time.Second, Quota: w.Quota, History: c.Training.History, Log: o.Log.With("component", "weather"), Now: o.Now}).Run)
 	}
 
 	trainings := newTrainingCounter(reg)

@@ -12,7 +12,14 @@ type Overview struct {
 	Store    StoreUse   `json:"store"`
 	Broker   Connection `json:"broker"`
 	Hub      Connection `json:"hub"`
-	Model    string     `json:"model,omitempty"` // id of the active model; absent without one
+	Model    string     `json:"model,omitempty"`   // id of the active model; absent without one
+	Weather  *Weather   `json:"weather,omitempty"` // absent when none is known
+}
+
+// Weather is how far what is known of the weather at the site goes.
+type Weather struct {
+	ObservedTo *time.Time `json:"observed_to,omitempty"`
+	Issued     *time.Time `json:"forecast_issued,omitempty"` // the newest forecast
 }
 
 // Books is the account of every reading taken: Received = Delivered + Evicted + Thinned + Pending. What was quarantined or came twice

@@ -134,6 +134,13 @@ type Overview struct {
 	Broker   Connection `json:"broker"`
 	Hub      Connection `json:"hub"`
 	Model    string     `json:"model"` // the active one
+	Weather  *Weather   `json:"weather"`
+}
+
+// Weather is how far what an agent knows of the weather goes.
+type Weather struct {
+	ObservedTo *time.Time `json:"observed_to"`
+	Issued     *time.Time `json:"forecast_issued"`
 }
 
 // Connection is how an agent stands with the broker or the hub.
