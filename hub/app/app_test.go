@@ -249,6 +249,17 @@ func TestImportAndTrainWithoutAHub(t *testing.T) {
 	if _, err := json.Marshal(tr); err != nil {
 		t.Error(err)
 	}
+	tr, err = a.Train(t.Context(), time.Hour, app.TrainingOrder{Settings: map[string]string{"family": "additive"}}, func(app.Training) {})
+	if err != nil || tr.Model == nil {
+		t.Fatalf("training of an additive model: %+v, %v", tr, err)
+	}
+	d, err := a.Decompose(t.Context(), app.DecompositionQuery{Point: "drammen/school", Register: "energy-import", Model: tr.Model.String(), Horizon: 24 * time.Hour})
+	if err != nil || len(d.Steps) != 24 || !(d.Steps[12].Sum > 2000) || d.Steps[12].Share != 1 || len(d.Steps[12].Parts) != 7 {
+		t.Errorf("decomposition: %+v, %v", d, err)
+	}
+	if _, err := a.Decompose(t.Context(), app.DecompositionQuery{Point: "drammen/barn", Register: "energy-import"}); err == nil || !strings.Contains(err.Error(), "site/point") {
+		t.Errorf("decomposition of no point: %v", err)
+	}
 	if _, err := a.Import(t.Context(), file, app.SiteSettings{Name: "drammen"}, "gas", nil); err == nil {
 		t.Error("an unknown register was imported")
 	}

@@ -39,13 +39,14 @@ type cli struct {
 		Export   runExportCmd   `cmd:"" help:"Copy a training to the MLflow server of training.mlflow.url."`
 	} `cmd:"" help:"Trainings that were asked for."`
 	Model struct {
-		List     modelListCmd    `cmd:"" help:"List model versions, newest first."`
-		Show     modelShowCmd    `cmd:"" help:"Show a model version: where it came from, its life, and which agent held it when."`
-		Export   modelExportCmd  `cmd:"" help:"Write the artifact of a model version to a file."`
-		Promote  promoteCmd      `cmd:"" help:"Make a model version active by hand."`
-		RollBack rollBackCmd     `cmd:"" help:"Make the previous model active again."`
-		Alias    modelAliasCmd   `cmd:"" help:"Give a model version a name."`
-		Unalias  modelUnaliasCmd `cmd:"" help:"Take a name away."`
+		List      modelListCmd      `cmd:"" help:"List model versions, newest first."`
+		Show      modelShowCmd      `cmd:"" help:"Show a model version: where it came from, its life, and which agent held it when."`
+		Export    modelExportCmd    `cmd:"" help:"Write the artifact of a model version to a file."`
+		Decompose modelDecomposeCmd `cmd:"" help:"Show what the parts of an additive model, or of one in an ensemble, add up to in a forecast."`
+		Promote   promoteCmd        `cmd:"" help:"Make a model version active by hand."`
+		RollBack  rollBackCmd       `cmd:"" help:"Make the previous model active again."`
+		Alias     modelAliasCmd     `cmd:"" help:"Give a model version a name."`
+		Unalias   modelUnaliasCmd   `cmd:"" help:"Take a name away."`
 	} `cmd:"" help:"Models."`
 	Features struct {
 		Describe    featuresDescribeCmd    `cmd:"" help:"Say of every feature of a spec what it means, its unit and how far back it looks."`

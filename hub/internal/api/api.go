@@ -133,6 +133,7 @@ func (s *server) routes(version string) (*routes, []byte) {
 	s.registerPoints(r)
 	s.registerIntervals(r)
 	s.registerForecast(r)
+	s.registerDecomposition(r)
 	s.registerModels(r)
 	s.registerRuns(r)
 	s.registerWatch(r)

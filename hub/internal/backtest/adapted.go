@@ -21,6 +21,7 @@ func Adapted(name string, art, trial *model.Artifact, levels []float64) Contende
 		var m forecast.Maker
 		adapters := map[string]*forecast.Adapter{}
 		return func(h feature.History, p train.Point, origin meter.Millis, horizon int) (forecast.Forecast, error) {
+			m.Site = p.Site
 			one := func(a *forecast.Adapter, art *model.Artifact, at meter.Millis) (forecast.Forecast, error) {
 				f, err := m.Make(h, p.Known(), p.Register, at, horizon, art, forecast.Active, levels, at)
 				if err != nil {

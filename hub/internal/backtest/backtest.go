@@ -48,6 +48,7 @@ func Artifact(name string, art *model.Artifact, levels []float64) Contender {
 	return Contender{Name: name, Model: art.ID, New: func() Make {
 		var m forecast.Maker
 		return func(h feature.History, p train.Point, origin meter.Millis, horizon int) (forecast.Forecast, error) {
+			m.Site = p.Site
 			return m.Make(h, p.Known(), p.Register, origin, horizon, art, forecast.Active, levels, origin)
 		}
 	}}
@@ -66,6 +67,7 @@ func Refitted(name string, arts []*model.Artifact, levels []float64) Contender {
 					art = a
 				}
 			}
+			m.Site = p.Site
 			return m.Make(h, p.Known(), p.Register, origin, horizon, art, forecast.Active, levels, origin)
 		}
 	}}

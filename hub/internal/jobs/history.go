@@ -10,7 +10,6 @@ import (
 	"fluxora.dev/hub/internal/store"
 	"fluxora.dev/hub/internal/train"
 	"fluxora.dev/shared/feature"
-	"fluxora.dev/shared/forecast"
 	"fluxora.dev/shared/interval"
 	"fluxora.dev/shared/meter"
 )
@@ -40,49 +39,69 @@ func load(ctx context.Context, st *store.Store, org uuid.UUID, resolution, most 
 	if err != nil {
 		return train.Dataset{}, 0, err
 	}
-	names := map[uuid.UUID]string{}
+	names := map[uuid.UUID]store.Point{}
 	for _, p := range named {
-		names[p.ID] = forecast.PointAt(p.SiteName, p.Name)
+		names[p.ID] = p
 	}
 	every := 1 + int(wanted/mostIntervals)
 	var d train.Dataset
-	zones := map[string]*time.Location{}
-	sites := map[uuid.UUID]*feature.Site{}
+	l := newLoader(st, org, resolution, first, last)
 	for i := 0; i < len(points); i += every {
 		p := points[i]
-		zone, ok := zones[p.Zone]
-		if !ok {
-			if zone, err = time.LoadLocation(p.Zone); err != nil {
-				return d, all, fmt.Errorf("load history of point %s: %w", p.Point, err)
-			}
-			zones[p.Zone] = zone
-		}
-		if p.Site != uuid.Nil && sites[p.Site] == nil {
-			site, err := st.Site(ctx, org, p.Site)
-			if err != nil {
-				return d, all, fmt.Errorf("load history of point %s: %w", p.Point, err)
-			}
-			// Forecasts count where there were any; before, observations stand in, or nothing could be learnt of a year's weather.
-			if sites[p.Site], err = st.Surroundings(ctx, org, site, first, last, true); err != nil {
-				return d, all, fmt.Errorf("load weather of site %s: %w", site.Name, err)
-			}
-		}
-		from, to := p.From.Floor(resolution), p.To.Floor(resolution)
-		intervals, err := st.Intervals(ctx, org, p.Point, meter.Register(p.Register), from, to)
-		if err != nil {
-			return d, all, err
-		}
-		h, err := feature.NewHistory(intervals, from, to, resolution, zone)
+		h, intervals, err := l.load(ctx, p, p.From, p.To)
 		if err != nil {
 			return d, all, fmt.Errorf("load history of point %s: %w", p.Point, err)
 		}
-		h.Site = sites[p.Site]
 		if len(h.Energy) > 0 {
-			d.Points = append(d.Points, train.Point{ID: p.Point.String(), Name: names[p.Point], Register: meter.Register(p.Register), History: h, Loaded: loaded(intervals)})
+			d.Points = append(d.Points, train.Point{ID: p.Point.String(), Site: names[p.Point].SiteName, Name: names[p.Point].Name, Register: meter.Register(p.Register), History: h, Loaded: loaded(intervals)})
 		}
 		progress("reading history", 10*float64(i+1)/float64(len(points)))
 	}
 	return d, all, nil
+}
+
+// loader reads histories.
+type loader struct {
+	st         *store.Store
+	org        uuid.UUID
+	resolution time.Duration
+	first      meter.Millis // of weather that is read
+	last       meter.Millis
+	zones      map[string]*time.Location
+	sites      map[uuid.UUID]*feature.Site
+}
+
+func newLoader(st *store.Store, org uuid.UUID, resolution time.Duration, first, last meter.Millis) *loader {
+	return &loader{st: st, org: org, resolution: resolution, first: first, last: last, zones: map[string]*time.Location{}, sites: map[uuid.UUID]*feature.Site{}}
+}
+
+// load reads what there is of a register of a point within [from, to), with what surrounds it.
+func (l *loader) load(ctx context.Context, p store.TrainingPoint, from, to meter.Millis) (feature.History, []interval.Interval, error) {
+	if l.zones[p.Zone] == nil {
+		zone, err := time.LoadLocation(p.Zone)
+		if err != nil {
+			return feature.History{}, nil, err
+		}
+		l.zones[p.Zone] = zone
+	}
+	if p.Site != uuid.Nil && l.sites[p.Site] == nil {
+		site, err := l.st.Site(ctx, l.org, p.Site)
+		if err != nil {
+			return feature.History{}, nil, err
+		}
+		// Forecasts count where there were any; before, observations stand in, or nothing could be learnt of a year's weather.
+		if l.sites[p.Site], err = l.st.Surroundings(ctx, l.org, site, l.first, l.last, true); err != nil {
+			return feature.History{}, nil, fmt.Errorf("weather of site %s: %w", site.Name, err)
+		}
+	}
+	from, to = from.Floor(l.resolution), to.Floor(l.resolution)
+	intervals, err := l.st.Intervals(ctx, l.org, p.Point, meter.Register(p.Register), from, to)
+	if err != nil {
+		return feature.History{}, nil, err
+	}
+	h, err := feature.NewHistory(intervals, from, to, l.resolution, l.zones[p.Zone])
+	h.Site = l.sites[p.Site]
+	return h, intervals, err
 }
 
 // loaded counts what of some intervals is not learnt from.

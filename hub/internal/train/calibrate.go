@@ -48,7 +48,7 @@ func quantilesByBand(b model.Bands, levels, errs []float64, leads []float32, cen
 		}
 		n, middle := float64(len(in)), 0.0
 		if centred {
-			middle = stat.Quantile(0.5, stat.LinInterp, in, nil)
+			middle = stat.Quantile(min(1, 0.5*(n+1)/n), stat.LinInterp, in, nil)
 		}
 		for _, l := range levels {
 			b.Z = append(b.Z, stat.Quantile(min(1, l*(n+1)/n), stat.LinInterp, in, nil)-middle)

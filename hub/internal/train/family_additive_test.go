@@ -193,3 +193,68 @@ func TestAnAdditiveModelOverOddHistories(t *testing.T) {
 		}
 	}
 }
+
+func TestPartsAddUpToTheForecast(t *testing.T) {
+	d := street(4, 90)
+	cut := start.Add(89 * 24 * time.Hour)
+	for _, settings := range []map[string]string{
+		{"family": "additive"},
+		{"family": "additive", "points": "own"},
+		{"family": "ensemble", "members": "seasonal,additive"},
+	} {
+		settings["horizon"] = "24h"
+		a, _ := fit(t, d.Before(cut), apply(t, settings))
+		for _, p := range d.Points[:2] {
+			var m forecast.Maker
+			f, err := m.Make(p.History, p.ID, p.Register, cut, 24, a, forecast.Active, nil, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			parts, err := m.Decompose(p.History, p.ID, p.Register, cut, 24, a)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, s := range parts.Steps {
+				if got := f.At(i+1, 1); a.Family != model.FamilyEnsemble && math.Abs(got-max(0, s.Sum)) > 1e-6*got || !(s.Share >= 0 && s.Share <= 1) {
+					t.Fatalf("%v, step %d: forecast %g Wh, parts %v of %g, share %g", settings, i+1, got, s.Wh, s.Sum, s.Share)
+				}
+			}
+		}
+	}
+	a, _ := fit(t, d.Before(cut), apply(t, map[string]string{"family": "seasonal", "horizon": "24h"}))
+	if _, err := new(forecast.Maker).Decompose(d.Points[0].History, "p0", meter.EnergyImport, cut, 24, a); !errors.Is(err, forecast.ErrNoParts) {
+		t.Errorf("a baseline: %v", err)
+	}
+}
+
+// Where the history allows, an ensemble's additive member has its year too, and trees do not see the date.
+func TestAnEnsembleOfAYearAndMoreHasYearlyParts(t *testing.T) {
+	d := street(2, 480)
+	a, _ := fit(t, d, apply(t, map[string]string{"family": "ensemble", "members": "additive,gbdt", "horizon": "24h", "rows": "8000", "gbdt.trees": "10"}))
+	column := a.Spec.Column("yearday")
+	if column < 0 {
+		t.Fatal("the rows lack the day of the year")
+	}
+	for _, m := range a.Model.(*model.Mixture).Members {
+		switch m := m.Model.(type) {
+		case *model.Additive:
+			yearly := 0
+			for _, term := range m.Terms {
+				if term.Part == model.Yearly {
+					yearly++
+				}
+			}
+			if yearly == 0 {
+				t.Error("the additive member has no yearly terms")
+			}
+		case *model.GBDT:
+			for _, tree := range m.Trees.Trees {
+				for _, n := range tree {
+					if n.Feature != model.Leaf && int(n.Feature&0x3fff) == column {
+						t.Fatal("a tree goes by the day of the year")
+					}
+				}
+			}
+		}
+	}
+}

@@ -80,7 +80,7 @@ func newTable(ctx context.Context, d Dataset, p Params) (*table, error) {
 			return nil, fmt.Errorf("point %s: resolution %s among points of %s: train them apart", pt.ID, pt.History.Resolution, t.resolution)
 		}
 		total += pt.History.End().Sub(pt.History.Start)
-		t.names = append(t.names, forecast.PointName(pt.Known(), pt.Register))
+		t.names = append(t.names, forecast.PointName(forecast.PointAt(pt.Site, pt.Known()), pt.Register))
 	}
 	o := originsFor(p, t.resolution, total)
 

@@ -39,13 +39,14 @@ var ErrTooLittle = errors.New("too little history to learn from")
 // Point is the history of one register of one point.
 type Point struct {
 	ID       string // names the point in reports
-	Name     string // by which models know it, as its agent does (forecast.PointAt); ID when empty
+	Site     string // name of its site, by which and its own models know it, as its agent does (forecast.PointAt); may be empty
+	Name     string // its own; ID when empty
 	Register meter.Register
 	History  feature.History
 	Loaded   Loaded
 }
 
-// Known returns the name by which models know the point.
+// Known returns the name by which models know the point among those of its site.
 func (p Point) Known() string { return cmp.Or(p.Name, p.ID) }
 
 // Dataset is what a model learns from. All histories have the same resolution.
