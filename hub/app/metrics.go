@@ -67,7 +67,7 @@ type fleetCollector struct {
 	b *base
 
 	up, readings, duplicates, corrections, underived, deriveLag, deriveFailing      *prometheus.Desc
-	unbalanced, surplus, resends, unscored                                          *prometheus.Desc
+	unbalanced, surplus, resends, unscored, weatherless                             *prometheus.Desc
 	agents, backlog, silent, doubled, models, mase, npinball, coverage, quarantined *prometheus.Desc
 	liveError, liveBaseline, liveSkill, liveCoverage, drifted                       *prometheus.Desc
 }
@@ -90,6 +90,7 @@ func (c *fleetCollector) describe() {
 	c.surplus = desc("ledger_surplus", "Readings here that agents do not call delivered: they wrote them off on their way, or lost their books.")
 	c.unscored = desc("forecast_days_unscored", "Days of points whose errors of forecasts are to be made anew.")
 	c.resends = desc("resends_open", "Requests to send again that agents have not answered in full.")
+	c.weatherless = desc("sites_weather_failing", "Sites with a place whose weather could not be fetched at the last attempt.")
 	c.agents = desc("agents", "Agents enrolled, by state.", "state")
 	c.backlog = desc("agents_backlog_readings", "Readings that agents said they still hold unacked, at their last hello.")
 	c.silent = desc("agents_silent", "Agents, not revoked, that were not heard of for an hour.")
@@ -128,6 +129,7 @@ func (c *fleetCollector) Collect(ch chan<- prometheus.Metric) {
 	send(c.underived, prometheus.GaugeValue, float64(f.Underived))
 	send(c.deriveLag, prometheus.GaugeValue, f.DeriveLag.Seconds())
 	send(c.deriveFailing, prometheus.GaugeValue, float64(f.DeriveFailing))
+	send(c.weatherless, prometheus.GaugeValue, float64(f.Weatherless))
 	send(c.unbalanced, prometheus.GaugeValue, float64(f.Unbalanced))
 	send(c.surplus, prometheus.GaugeValue, float64(f.Surplus))
 	send(c.unscored, prometheus.GaugeValue, float64(f.Unscored))

@@ -25,6 +25,7 @@ type Fleet struct {
 	Unbalanced                        int64 // readings by which ledgers of agents and hub differ
 	Surplus                           int64 // readings here that agents do not call delivered
 	Unscored                          int64 // days of points whose errors of forecasts are to be made anew
+	Weatherless                       int64 // sites with a place whose weather could not be fetched at the last attempt
 	Resends                           int64 // requests that agents have not answered in full
 }
 
@@ -54,6 +55,7 @@ func (s *Store) Fleet(ctx context.Context) (Fleet, error) {
 			(select coalesce(sum(surplus), 0)::bigint from ledger where surplus <> 0) from ledger where unbalanced <> 0`).
 		QueryRow(func(r pgx.Row) error { return r.Scan(&f.Unbalanced, &f.Resends, &f.Surplus) })
 	ask.Queue(`select count(*) from forecast_error_due`).QueryRow(func(r pgx.Row) error { return r.Scan(&f.Unscored) })
+	ask.Queue(`select count(*) from weather_site where failures > 0`).QueryRow(func(r pgx.Row) error { return r.Scan(&f.Weatherless) })
 	ask.Queue(`select reason, count(*) from quarantine group by reason`).Query(countInto(f.Quarantined))
 	ask.Queue(`select state, count(*) from model group by state`).Query(countInto(f.Models))
 	ask.Queue(`select org_id, resolution_ms, scores from model where state = 'active'`).Query(func(rows pgx.Rows) error {
