@@ -118,7 +118,7 @@ func OpenAPI(version string) []byte {
 // routes registers every operation and returns them with the document that describes them.
 func (s *server) routes(version string) (*routes, []byte) {
 	config := huma.DefaultConfig("Fluxora hub", version)
-	config.Info.Description = "Energy use of many sites: what was measured, what is forecast, and with which models. Read-only."
+	config.Info.Description = "Energy use of many sites: what was measured, what is forecast, and with which models."
 	config.OpenAPIPath, config.DocsPath, config.SchemasPath = "", "", ""
 	config.CreateHooks = nil // no $schema member in answers
 	config.RejectUnknownQueryParameters = true

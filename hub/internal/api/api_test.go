@@ -425,3 +425,65 @@ func TestHeaders(t *testing.T) {
 		}
 	}
 }
+
+func TestOffsetsAndTotals(t *testing.T) {
+	s := storetest.Open(t)
+	v := newTenant(t, s, "alpha")
+	for _, name := range []string{"b", "c", "a"} {
+		if _, err := s.EnsureSite(t.Context(), v.org, store.Site{Name: name}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	srv := serve(t, s, nil)
+	for query, want := range map[string]string{"": "a alpha-site b c", "offset=1&limit=2": "alpha-site b", "offset=3": "c", "offset=4": "", "offset=1000000": ""} {
+		page := read[api.Sites](t, srv, v.token, "/v1/sites?total=true&"+query)
+		var names []string
+		for _, x := range page.Sites {
+			names = append(names, x.Name)
+		}
+		if got := strings.Join(names, " "); got != want || page.Sites == nil || page.Total == nil || *page.Total != 4 {
+			t.Errorf("sites with %q: %q, %+v: want %q of 4", query, got, page, want)
+		}
+	}
+	next := read[api.Sites](t, srv, v.token, "/v1/sites?offset=1&limit=1").Next
+	if page := read[api.Sites](t, srv, v.token, "/v1/sites?limit=1&cursor="+next); page.Sites[0].Name != "b" || page.Total != nil {
+		t.Errorf("a cursor after an offset: %+v", page)
+	}
+	if a := ask(t, srv, v.token, "/v1/sites?offset=1&cursor="+next); a.status != 422 {
+		t.Errorf("a cursor and an offset: %d", a.status)
+	}
+	type list struct {
+		Points []struct{ Name string }
+		Total  *int
+	}
+	points := read[list](t, srv, v.token, "/v1/points?total=true")
+	if *points.Total != 1 || len(points.Points) != 1 {
+		t.Errorf("points: %+v", points)
+	}
+	if points = read[list](t, srv, v.token, "/v1/points?offset=1&total=true&site=alpha-site"); *points.Total != 1 || len(points.Points) != 0 {
+		t.Errorf("points after the last: %+v", points)
+	}
+}
+
+func TestInstantsInAZone(t *testing.T) {
+	s := storetest.Open(t)
+	v := newTenant(t, s, "alpha")
+	srv := serve(t, s, nil)
+	at := "/v1/points/" + v.point.String()
+	for _, tc := range []struct{ path, want string }{
+		{"/intervals?from=2026-03-29T00:00:00Z&to=2026-03-29T02:00:00Z&tz=site", `"start":"2026-03-29T01:00:00+01:00","end":"2026-03-29T03:00:00+02:00"`}, // the clocks go forward
+		{"/intervals?from=2026-03-29T00:00:00Z&to=2026-03-29T02:00:00Z&tz=America/New_York", `"start":"2026-03-28T20:00:00-04:00"`},
+		{"/intervals?from=2026-03-29T00:00:00Z&to=2026-03-29T02:00:00Z", `"start":"2026-03-29T00:00:00Z"`},
+		{"/intervals?from=2026-03-28T00:00:00Z&to=2026-03-31T02:00:00Z&resolution=day&tz=site", `"start":"2026-03-29T00:00:00+01:00","end":"2026-03-30T00:00:00+02:00"`},
+		{"/forecast?tz=site", `"start":"2026-04-01T02:00:00+02:00"`},
+	} {
+		if a := ask(t, srv, v.token, at+tc.path); a.status != 200 || !strings.Contains(string(a.body), tc.want) {
+			t.Errorf("GET %s: %d %.400s lacks %s", tc.path, a.status, a.body, tc.want)
+		}
+	}
+	for _, zone := range []string{"Local", "Oslo", "../../etc/passwd", "%00"} {
+		if a := ask(t, srv, v.token, at+"/intervals?tz="+zone); a.status != 422 {
+			t.Errorf("zone %s: %d", zone, a.status)
+		}
+	}
+}

@@ -49,6 +49,7 @@ type forecastQuery struct {
 	ID       string    `path:"id" format:"uuid" doc:"id of the point"`
 	Register string    `query:"register" default:"energy-import" doc:"name or OBIS code of an energy register"`
 	Origin   time.Time `query:"origin" doc:"the origin, exactly; the latest forecast without it"`
+	Zoned
 }
 
 func (s *server) registerForecast(r *routes) {
@@ -66,8 +67,18 @@ func (s *server) registerForecast(r *routes) {
 			if err != nil {
 				return nil, s.fault(ctx, err, "no such forecast: the point is unknown, or nothing was forecast for it from that origin")
 			}
+			var zone string
+			if in.TZ == "site" {
+				if zone, _, err = s.store.PointZone(ctx, org(ctx), id); err != nil {
+					return nil, s.fault(ctx, err, "no such point")
+				}
+			}
+			shown, err := in.in(zone)
+			if err != nil {
+				return nil, err
+			}
 			f := Forecast{
-				Point: id.String(), Site: r.Site, Name: r.Point, Register: r.Register, Unit: "Wh", Origin: r.Origin.UTC(),
+				Point: id.String(), Site: r.Site, Name: r.Point, Register: r.Register, Unit: "Wh", Origin: r.Origin.In(shown),
 				Resolution: iso(r.Resolution), Levels: r.Levels,
 				Provenance: Provenance{Rung: r.Rung, Family: r.Family, Completeness: r.Completeness, Issued: r.IssuedAt.UTC(), Received: utc(&r.ReceivedAt)},
 			}
@@ -81,7 +92,7 @@ func (s *server) registerForecast(r *routes) {
 			n := len(r.Levels)
 			f.Steps = make([]ForecastStep, len(r.Wh)/n)
 			for i := range f.Steps {
-				f.Steps[i] = ForecastStep{Start: r.Origin.UTC().Add(time.Duration(i) * r.Resolution), Values: r.Wh[i*n : (i+1)*n]}
+				f.Steps[i] = ForecastStep{Start: r.Origin.In(shown).Add(time.Duration(i) * r.Resolution), Values: r.Wh[i*n : (i+1)*n]}
 			}
 			return &forecastAnswer{f}, nil
 		})

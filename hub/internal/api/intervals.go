@@ -45,8 +45,9 @@ type intervalsQuery struct {
 	To         time.Time `query:"to" doc:"RFC 3339, exclusive; now without it"`
 	Resolution string    `query:"resolution" enum:"raw,hour,day,month" default:"raw" doc:"raw: intervals as they are kept; else sums in the site's time zone"`
 	Register   string    `query:"register" default:"energy-import" doc:"name or OBIS code; the energy of a power register is that of its power over time"`
-	Limit      int       `query:"limit" default:"1000" minimum:"1" maximum:"10000" doc:"how many at most"`
-	Cursor     string    `query:"cursor" maxLength:"400" doc:"the member next of the page before; empty for the first page"`
+	Zoned
+	Limit  int    `query:"limit" default:"1000" minimum:"1" maximum:"10000" doc:"how many at most"`
+	Cursor string `query:"cursor" maxLength:"400" doc:"the member next of the page before; empty for the first page"`
 }
 
 // span is where the next page starts and where the list ends, in Unix seconds.
@@ -85,6 +86,10 @@ func (s *server) intervals(ctx context.Context, in *intervalsQuery) (*intervalsA
 	if err != nil {
 		return nil, s.fault(ctx, err, "")
 	}
+	shown, err := in.in(name)
+	if err != nil {
+		return nil, err
+	}
 	unit := in.Resolution
 	if unit == "raw" {
 		unit = ""
@@ -96,11 +101,11 @@ func (s *server) intervals(ctx context.Context, in *intervalsQuery) (*intervalsA
 	rows, more := cut(rows, in.Limit)
 	out := &intervalsAnswer{Intervals{
 		Point: id.String(), Register: string(reg.Name), Unit: "Wh", Zone: name, Resolution: isoUnit(unit, resolution),
-		From: from.UTC(), To: to.UTC(), Intervals: make([]Interval, len(rows)),
+		From: from.In(shown), To: to.In(shown), Intervals: make([]Interval, len(rows)),
 	}}
 	for i, r := range rows {
 		out.Body.Intervals[i] = Interval{
-			Start: r.Start.UTC(), End: endOf(unit, r.Start, resolution, zone), Wh: int64(r.Energy), Quality: r.Quality.String(),
+			Start: r.Start.In(shown), End: endOf(unit, r.Start, resolution, zone).In(shown), Wh: int64(r.Energy), Quality: r.Quality.String(),
 			Recovered: r.Recovered, Missing: r.Missing, Summed: r.Intervals,
 		}
 	}

@@ -13,6 +13,21 @@ type Page struct {
 	Cursor string `query:"cursor" maxLength:"400" doc:"the member next of the page before; empty for the first page"`
 }
 
+// List asks for a part of a list of which any part can be asked for.
+type List struct {
+	Page
+	Offset int  `query:"offset" minimum:"0" maximum:"1000000" doc:"skip so many; what changes meanwhile shifts the pages, which cursors do not suffer from"`
+	Total  bool `query:"total" doc:"also count all there are"`
+}
+
+// start returns the number of the row after which the page starts, 0 for the first page and when a cursor says it.
+func (l List) start() (int, error) {
+	if l.Offset > 0 && l.Cursor != "" {
+		return 0, invalid("offset", l.Offset, "a cursor knows where its page starts: want either")
+	}
+	return l.Offset, nil
+}
+
 // encodeCursor packs where the next page starts. Callers must not look into it.
 func encodeCursor(v any) string {
 	b, err := json.Marshal(v)

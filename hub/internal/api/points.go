@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strconv"
 	"time"
@@ -55,6 +56,7 @@ type LastInterval struct {
 type Points struct {
 	Points []Point `json:"points"`
 	Next   string  `json:"next,omitempty" doc:"cursor of the next page; absent on the last"`
+	Total  *int    `json:"total,omitempty" doc:"how many there are in all, when it was asked for"`
 }
 
 type (
@@ -63,7 +65,7 @@ type (
 )
 
 type pointsQuery struct {
-	Page
+	List
 	Site string `query:"site" pattern:"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$" doc:"name of a site; only its points"`
 }
 
@@ -75,29 +77,7 @@ type pointCursor struct{ Site, Name string }
 
 func (s *server) registerPoints(r *routes) {
 	register(r, access.With(access.Viewer, access.ReadReadings), get("points", "/v1/points", "Points with their newest readings and intervals, by site and name"),
-		func(ctx context.Context, in *pointsQuery) (*pointsAnswer, error) {
-			var after pointCursor
-			if err := decodeCursor(in.Cursor, &after); err != nil {
-				return nil, err
-			}
-			if err := checkNames(in.Cursor, after.Site, after.Name); err != nil {
-				return nil, err
-			}
-			rows, err := s.store.PointRows(ctx, org(ctx), in.Site, after.Site, after.Name, in.Limit+1)
-			if err != nil {
-				return nil, s.fault(ctx, err, "")
-			}
-			rows, more := cut(rows, in.Limit)
-			out := &pointsAnswer{Points{Points: make([]Point, len(rows))}}
-			for i, r := range rows {
-				out.Body.Points[i] = pointOf(r)
-			}
-			if more {
-				last := rows[len(rows)-1]
-				out.Body.Next = encodeCursor(pointCursor{last.Site, last.Name})
-			}
-			return out, nil
-		})
+		s.points)
 	register(r, access.With(access.Viewer, access.ReadReadings), get("point", "/v1/points/{id}", "One point", http.StatusNotFound),
 		func(ctx context.Context, in *pointQuery) (*pointAnswer, error) {
 			id, err := uuid.Parse(in.ID)
@@ -110,6 +90,50 @@ func (s *server) registerPoints(r *routes) {
 			}
 			return &pointAnswer{pointOf(r)}, nil
 		})
+}
+
+func (s *server) points(ctx context.Context, in *pointsQuery) (*pointsAnswer, error) {
+	var after pointCursor
+	if err := decodeCursor(in.Cursor, &after); err != nil {
+		return nil, err
+	}
+	if err := checkNames(in.Cursor, after.Site, after.Name); err != nil {
+		return nil, err
+	}
+	start, err := in.start()
+	if err != nil {
+		return nil, err
+	}
+	out := &pointsAnswer{Points{Points: []Point{}}}
+	if in.Total {
+		n, err := s.store.PointCount(ctx, org(ctx), in.Site)
+		if err != nil {
+			return nil, s.fault(ctx, err, "")
+		}
+		out.Body.Total = &n
+	}
+	if start > 0 {
+		after.Site, after.Name, err = s.store.PointAt(ctx, org(ctx), in.Site, start)
+		if errors.Is(err, store.ErrNotFound) {
+			return out, nil
+		}
+		if err != nil {
+			return nil, s.fault(ctx, err, "")
+		}
+	}
+	rows, err := s.store.PointRows(ctx, org(ctx), in.Site, after.Site, after.Name, in.Limit+1)
+	if err != nil {
+		return nil, s.fault(ctx, err, "")
+	}
+	rows, more := cut(rows, in.Limit)
+	for _, r := range rows {
+		out.Body.Points = append(out.Body.Points, pointOf(r))
+	}
+	if more {
+		last := rows[len(rows)-1]
+		out.Body.Next = encodeCursor(pointCursor{last.Site, last.Name})
+	}
+	return out, nil
 }
 
 func pointOf(r store.PointRow) Point {

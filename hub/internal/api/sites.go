@@ -2,10 +2,12 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"fluxora.dev/hub/internal/access"
+	"fluxora.dev/hub/internal/store"
 )
 
 // Site is a place with an agent, a time zone and points.
@@ -25,36 +27,59 @@ type Site struct {
 type Sites struct {
 	Sites []Site `json:"sites"`
 	Next  string `json:"next,omitempty" doc:"cursor of the next page; absent on the last"`
+	Total *int   `json:"total,omitempty" doc:"how many there are in all, when it was asked for"`
 }
 
 type sitesAnswer struct{ Body Sites }
 
 func (s *server) registerSites(r *routes) {
-	register(r, access.With(access.Viewer, access.ReadReadings), get("sites", "/v1/sites", "Sites, by name"), func(ctx context.Context, in *Page) (*sitesAnswer, error) {
-		var after string
-		if err := decodeCursor(in.Cursor, &after); err != nil {
-			return nil, err
-		}
-		if err := checkNames(in.Cursor, after); err != nil {
-			return nil, err
-		}
-		rows, err := s.store.SiteRows(ctx, org(ctx), after, in.Limit+1)
+	register(r, access.With(access.Viewer, access.ReadReadings), get("sites", "/v1/sites", "Sites, by name"), s.sites)
+}
+
+func (s *server) sites(ctx context.Context, in *List) (*sitesAnswer, error) {
+	var after string
+	if err := decodeCursor(in.Cursor, &after); err != nil {
+		return nil, err
+	}
+	if err := checkNames(in.Cursor, after); err != nil {
+		return nil, err
+	}
+	start, err := in.start()
+	if err != nil {
+		return nil, err
+	}
+	out := &sitesAnswer{Sites{Sites: []Site{}}}
+	if in.Total {
+		n, err := s.store.SiteCount(ctx, org(ctx))
 		if err != nil {
 			return nil, s.fault(ctx, err, "")
 		}
-		rows, more := cut(rows, in.Limit)
-		out := &sitesAnswer{Sites{Sites: make([]Site, len(rows))}}
-		for i, r := range rows {
-			out.Body.Sites[i] = Site{
-				ID: r.ID.String(), Name: r.Name, Zone: r.Zone, Country: r.Country, Resolution: iso(r.Resolution),
-				Horizon: r.Horizon, Levels: r.Levels, Points: r.Points, Agents: r.Agents,
-			}
+		out.Body.Total = &n
+	}
+	if start > 0 {
+		after, err = s.store.SiteAt(ctx, org(ctx), start)
+		if errors.Is(err, store.ErrNotFound) {
+			return out, nil
 		}
-		if more {
-			out.Body.Next = encodeCursor(rows[len(rows)-1].Name)
+		if err != nil {
+			return nil, s.fault(ctx, err, "")
 		}
-		return out, nil
-	})
+	}
+	rows, err := s.store.SiteRows(ctx, org(ctx), after, in.Limit+1)
+	if err != nil {
+		return nil, s.fault(ctx, err, "")
+	}
+	rows, more := cut(rows, in.Limit)
+	for _, r := range rows {
+		out.Body.Sites = append(out.Body.Sites, Site{
+			ID: r.ID.String(), Name: r.Name, Zone: r.Zone, Country: r.Country, Resolution: iso(r.Resolution),
+			Horizon: r.Horizon, Levels: r.Levels, Points: r.Points, Agents: r.Agents,
+		})
+	}
+	if more {
+		out.Body.Next = encodeCursor(rows[len(rows)-1].Name)
+	}
+	return out, nil
 }
 
 // iso returns a resolution as an ISO 8601 duration.
