@@ -23,7 +23,8 @@ func (m Measure) of(reference, s Sketch) float64 {
 }
 
 // The rule of an alarm. Real buildings have odd fortnights every year: holidays, a cold spell. So an alarm needs a distance
-// that no fortnight of the usual time had, and three weekly checks in a row.
+// clearly beyond what any fortnight of the usual time had, for one year's farthest is as likely as not beyond that of the year
+// before, and three weekly checks in a row.
 const (
 	block      = 2  // weeks that are compared with the reference at a time
 	checks     = 3  // in a row, a week apart, that must find it
@@ -32,12 +33,14 @@ const (
 	young      = 1.25
 	leastPSI   = 0.25 // no limit is below: the rule of thumb for a shift that matters
 	leastKS    = 0.15
+	beyondPSI  = 1.25 // times the farthest
+	beyondKS   = 1.1
 )
 
 // Span is how many weeks Judge looks at.
 const Span = block + checks - 1
 
-// Reference is what was usual: the values of some weeks, and how far fortnights of that time lay from the rest of it.
+// Reference is what was usual: the values of some weeks, and a bound on how far fortnights of that time lay from the rest of it.
 type Reference struct {
 	Measure Measure
 	Pooled  Sketch
@@ -65,11 +68,11 @@ func NewReference(m Measure, weeks []Sketch) (r Reference, ok bool) {
 			far = d
 		}
 	}
-	least := leastKS
+	least, beyond := leastKS, beyondKS
 	if m == MeasurePSI {
-		least = leastPSI
+		least, beyond = leastPSI, beyondPSI
 	}
-	r.Limit = far
+	r.Limit = far * beyond
 	if r.Weeks < wholeYear {
 		r.Limit *= young
 	}

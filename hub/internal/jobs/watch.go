@@ -119,12 +119,12 @@ func (e Examiner) Examine(ctx context.Context, org uuid.UUID, resolution time.Du
 	}
 	// Without a model the schedule sees to the first one.
 	if why, yes := r.Retrain(); yes && active != nil && e.Asker != nil {
-		run, fresh, err := e.Asker.Train(ctx, org, resolution, CauseDrift)
+		run, fresh, err := e.ask(ctx, org, resolution)
 		if err != nil {
 			return err
 		}
 		row.Reason, row.Run = why, &run
-		e.Log.InfoContext(ctx, "training asked for", "run", run, "resolution", resolution, "cause", CauseDrift, "reason", why, "new", fresh)
+		e.Log.InfoContext(ctx, "a training is called for", "run", run, "resolution", resolution, "cause", CauseDrift, "reason", why, "new", fresh)
 	}
 	if row.Report, err = json.Marshal(r.Summary()); err != nil {
 		return fmt.Errorf("store examination: %w", err)
@@ -134,6 +134,24 @@ func (e Examiner) Examine(ctx context.Context, org uuid.UUID, resolution time.Du
 	}
 	e.Log.InfoContext(ctx, "points examined", "resolution", resolution, "points", len(r.Points), "findings", len(found))
 	return nil
+}
+
+// driftRest is how long after a training that drift asked for it asks for no other: points go on to be unlike before for weeks, and
+// learning the same anew every day does not help them.
+const driftRest = 7 * 24 * time.Hour
+
+// ask asks for a training because of drift, and returns the id of its run, or of the last one while that is recent.
+func (e Examiner) ask(ctx context.Context, org uuid.UUID, resolution time.Duration) (run uuid.UUID, fresh bool, err error) {
+	runs, err := e.Store.TrainingRuns(ctx, org, 50)
+	if err != nil {
+		return uuid.Nil, false, err
+	}
+	for _, r := range runs {
+		if r.Cause == CauseDrift && r.Resolution == resolution && r.State != "cancelled" && r.State != "failed" && e.Now().Sub(r.RequestedAt) < driftRest {
+			return r.ID, false, nil
+		}
+	}
+	return e.Asker.Train(ctx, org, resolution, CauseDrift)
 }
 
 // hear adds to an examination what agents told of the model.

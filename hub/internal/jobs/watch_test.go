@@ -1,6 +1,7 @@
 package jobs_test
 
 import (
+	"context"
 	"encoding/json"
 	"log/slog"
 	"math"
@@ -9,6 +10,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 
 	"fluxora.dev/hub/internal/jobs"
 	"fluxora.dev/hub/internal/registry"
@@ -182,5 +185,98 @@ func TestWhatAgentsTellIsHeard(t *testing.T) {
 	tell(4800, "a", "b", "c")
 	if s, why, again := examined(); again == nil || *again != *run || !strings.Contains(why, "as the agents of 3 points measured it, its error over the last weeks is 2.00 times") || *s.Live.Skill < -0.1 {
 		t.Errorf("%q %v %+v", why, run, s.Live)
+	}
+}
+
+// watchJob is the daily examination as it lies in the queue.
+type watchJob struct{}
+
+func (watchJob) Kind() string { return "watch" }
+
+// TestDriftIsAnsweredByATraining goes the whole way through the queue: half of the points lose their habits, the daily examination
+// finds it and asks, a trainer works the training and promotes what it made, and for a week no other is asked for.
+func TestDriftIsAnsweredByATraining(t *testing.T) {
+	w := open(t)
+	log := slog.New(slog.DiscardHandler)
+	for i := range 4 {
+		id := w.building(t, 200, uint64(i))
+		if i < 2 {
+			if _, err := w.store.Pool().Exec(t.Context(), `update interval set wh = (random() * 9000)::bigint where point_id = $1 and start >= '2026-01-26'`, id); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	id, err := w.registry.Add(t.Context(), w.org, off(t, 0, time.Date(2026, 2, 27, 0, 0, 0, 0, time.UTC)), nil, registry.Origin{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.registry.Promote(t.Context(), w.org, id, "test"); err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now
+	schedule := jobs.NewSchedule(jobs.ScheduleOptions{Store: w.store, Asker: w.Asker, Zone: time.UTC, FirstAfter: time.Hour, CheckEvery: time.Hour, Log: log, Now: now})
+	trainer, err := jobs.NewTrainer(jobs.TrainerOptions{
+		Store: w.store, Pool: w.store.Pool(), Registry: w.registry, Learner: better("it knows the new habits"), Schedule: schedule, Timeout: time.Minute,
+		Beat: 20 * time.Millisecond, Log: log, Now: now,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := trainer.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		defer cancel()
+		if err := trainer.Stop(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	queue, err := river.NewClient(riverpgxv5.New(w.store.Pool()), &river.Config{Schema: "queue", Logger: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	examine := func(reports int) store.WatchReport {
+		t.Helper()
+		if _, err := queue.Insert(t.Context(), watchJob{}, &river.InsertOpts{Queue: "watch"}); err != nil {
+			t.Fatal(err)
+		}
+		for look, deadline := time.NewTicker(20*time.Millisecond), time.Now().Add(2*time.Minute); ; <-look.C {
+			var n int
+			if err := w.store.Pool().QueryRow(t.Context(), `select count(*) from watch_report`).Scan(&n); err != nil {
+				t.Fatal(err)
+			}
+			if n == reports {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("%d examinations: want %d", n, reports)
+			}
+		}
+		rows, err := w.store.WatchReports(t.Context(), w.org)
+		if err != nil || len(rows) != 1 {
+			t.Fatalf("%+v, %v", rows, err)
+		}
+		return rows[0]
+	}
+	found := examine(1)
+	if found.Run == nil || !strings.Contains(found.Reason, "errors of all points") {
+		t.Fatalf("found %q, %s", found.Reason, found.Report)
+	}
+	r, _ := w.end(t, *found.Run)
+	if r.Cause != jobs.CauseDrift || r.Outcome != "promoted" || r.Model == nil || *r.Model == id {
+		t.Errorf("run %+v", r)
+	}
+	if active, err := w.registry.Active(t.Context(), w.org, time.Hour); err != nil || active.ID != r.Model.String() {
+		t.Errorf("active %+v, %v", active, err)
+	}
+	if again := examine(2); again.Run == nil || *again.Run != *found.Run {
+		t.Errorf("the day after, training %v: want the one of the day before, %v", again.Run, found.Run)
+	}
+	if _, err := w.store.Pool().Exec(t.Context(), `update training_run set requested_at = requested_at - interval '8 days'`); err != nil {
+		t.Fatal(err)
+	}
+	if later := examine(3); later.Run == nil || *later.Run == *found.Run {
+		t.Errorf("a week later, training %v: want another than %v", later.Run, found.Run)
 	}
 }

@@ -62,7 +62,7 @@ type Report struct {
 }
 
 // Watched are the features whose drift is told: means over days, that move slowly. Single hours would cry wolf.
-var Watched = []string{"window mean 24h", "window std 168h", "drift 168h"}
+var Watched = [...]string{"window mean 24h", "window std 168h", "drift 168h"}
 
 // Examine looks at all points. active may be nil.
 func Examine(ctx context.Context, d train.Dataset, active *model.Artifact, threads int) (Report, error) {
@@ -259,28 +259,38 @@ func sketches(h feature.History, to meter.Millis) (errors [usualMost + watch.Spa
 		features[i] = make([]watch.Sketch, len(errors))
 	}
 	b := feature.NewBuilder(rule)
-	row := make([]float32, rule.Len())
 	from := watch.DayOf(to).Add(-time.Duration(len(errors)) * week)
 	for w := range errors {
-		for q := range 4 * 7 {
-			origin := from.Add(time.Duration(w)*week + time.Duration(q)*6*time.Hour)
-			if origin < h.Start || origin >= h.End() || b.Reset(h, origin) != nil || b.Known() == 0 {
-				continue
-			}
-			b.Row(1, row)
-			for i := range Watched {
-				features[i][w].Add(float64(row[2+i]))
-			}
-			if q%4 != 0 {
-				continue
-			}
-			for step := 1; step <= int(day/h.Resolution); step++ {
-				b.Row(step, row)
-				if r := watch.Residual(b.Target(step), float64(row[0])+followed*float64(row[1]), 1); r == r {
-					errors[w].Add(r)
-				}
-			}
+		seen := sketchWeek(b, h, from.Add(time.Duration(w)*week))
+		errors[w] = seen[0]
+		for i := range Watched {
+			features[i][w] = seen[1+i]
 		}
 	}
 	return errors, features
+}
+
+// sketchWeek returns the errors and then each of the features watched of the week that begins at from.
+func sketchWeek(b *feature.Builder, h feature.History, from meter.Millis) (seen [1 + len(Watched)]watch.Sketch) {
+	var row [2 + len(Watched)]float32
+	for q := range 4 * 7 {
+		origin := from.Add(time.Duration(q) * 6 * time.Hour)
+		if origin < h.Start || origin >= h.End() || b.Reset(h, origin) != nil || b.Known() == 0 {
+			continue
+		}
+		b.Row(1, row[:])
+		for i := range Watched {
+			seen[1+i].Add(float64(row[2+i]))
+		}
+		if q%4 != 0 {
+			continue
+		}
+		for step := 1; step <= int(day/h.Resolution); step++ {
+			b.Row(step, row[:])
+			if r := watch.Residual(b.Target(step), float64(row[0])+followed*float64(row[1]), 1); r == r {
+				seen[0].Add(r)
+			}
+		}
+	}
+	return seen
 }
