@@ -59,7 +59,8 @@ const (
 // Caller is who makes a request. Whoever returns one has checked that its credential is good now.
 type Caller struct {
 	Kind         Kind
-	Subject      string // id of the user, key or token, unique in its kind; limits and idempotency keys are kept by it
+	Subject      string    // id of the user, key or token, unique in its kind; limits and idempotency keys are kept by it
+	Session      uuid.UUID // of a person; uuid.Nil for others
 	Organisation uuid.UUID
 	Role         Role
 	Scopes       []Scope // what the credential is good for; Every for all that the role allows

@@ -568,11 +568,11 @@ func TestRegistration(t *testing.T) {
 	if err != nil || len(sessions) != 1 {
 		t.Fatalf("sessions %v, %v", sessions, err)
 	}
-	if err := w.Enter(ctx, p.ID, sessions[0].ID, w.org); err != nil {
+	if err := w.Enter(ctx, p.ID, sessions[0].ID, w.org, account.From{}); err != nil {
 		t.Errorf("enter the other organisation: %v", err)
 	}
 	third, _ := w.store.EnsureOrganisation(ctx, "gamma")
-	if err := w.Enter(ctx, p.ID, sessions[0].ID, third); !errors.Is(err, store.ErrNotFound) {
+	if err := w.Enter(ctx, p.ID, sessions[0].ID, third, account.From{}); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("enter a stranger's organisation: %v", err)
 	}
 }

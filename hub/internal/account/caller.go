@@ -6,8 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
-
 	"fluxora.dev/hub/internal/access"
 	"fluxora.dev/hub/internal/store"
 )
@@ -66,7 +64,7 @@ func (a *Accounts) Authenticate(ctx context.Context, credential string) (access.
 		return access.Caller{}, invalid("the session of the access token is over; log in again")
 	}
 	return access.Caller{
-		Kind: access.User, Subject: c.Subject, Organisation: s.Org, Role: role(s), Scopes: []access.Scope{access.Every}, Tier: access.Tier(s.Tier),
+		Kind: access.User, Subject: c.Subject, Session: s.Session, Organisation: s.Org, Role: role(s), Scopes: []access.Scope{access.Every}, Tier: access.Tier(s.Tier),
 	}, nil
 }
 
@@ -106,12 +104,6 @@ func (a *Accounts) program(ctx context.Context, credential string) (access.Calle
 		}
 	}
 	return c, nil
-}
-
-// SessionOf returns the session of an access token that Authenticate let in.
-func (a *Accounts) SessionOf(ctx context.Context, credential string) (uuid.UUID, error) {
-	c, err := a.signer.verify(ctx, credential)
-	return c.Session, err
 }
 
 // Keys returns the public keys that access tokens are verified with.

@@ -132,3 +132,27 @@ func checkLife(life, longest time.Duration) error {
 	}
 	return nil
 }
+
+// Organisations returns those that a caller is a member of, or all for who administers all, by name.
+func (a *Accounts) Organisations(ctx context.Context, by access.Caller, after string, limit int) ([]store.Organisation, error) {
+	id, err := uuid.Parse(by.Subject)
+	if err != nil {
+		return nil, fmt.Errorf("caller %q is no account: %w", by.Subject, err)
+	}
+	return a.store.Organisations(ctx, id, by.Role == access.Platform, after, limit)
+}
+
+// CreateOrganisation makes an organisation.
+func (a *Accounts) CreateOrganisation(ctx context.Context, name, tier string, from From) (store.Organisation, error) {
+	return a.store.PutOrganisation(ctx, name, tier, from.audit(uuid.Nil))
+}
+
+// Members returns at most limit members of an organisation after an address.
+func (a *Accounts) Members(ctx context.Context, org uuid.UUID, after string, limit int) ([]store.Member, error) {
+	return a.store.Members(ctx, org, after, limit)
+}
+
+// APIKeys returns the newest keys of an organisation.
+func (a *Accounts) APIKeys(ctx context.Context, org uuid.UUID) ([]store.APIKey, error) {
+	return a.store.APIKeys(ctx, org, 1000)
+}

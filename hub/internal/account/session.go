@@ -124,7 +124,7 @@ func (a *Accounts) End(ctx context.Context, account, session uuid.UUID, from Fro
 }
 
 // Enter has a session work on another organisation that its account is a member of.
-func (a *Accounts) Enter(ctx context.Context, account, session, org uuid.UUID) error {
+func (a *Accounts) Enter(ctx context.Context, account, session, org uuid.UUID, from From) error {
 	defer a.forget()
-	return a.store.EnterOrganisation(ctx, account, session, org)
+	return a.store.EnterOrganisation(ctx, account, session, org, from.audit(org))
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"fluxora.dev/hub/internal/access"
+	"fluxora.dev/hub/internal/account"
 	"fluxora.dev/hub/internal/docpage"
 	"fluxora.dev/hub/internal/idempotency"
 	"fluxora.dev/hub/internal/middleware"
@@ -33,7 +34,8 @@ type Check struct {
 // Options is what the interface needs.
 type Options struct {
 	Store       *store.Store
-	Callers     []Authenticator      // who is known beside the organisations' tokens
+	Accounts    *account.Accounts    // nil: with its defaults
+	Callers     []Authenticator      // who is known beside accounts and the organisations' tokens
 	Registry    *prometheus.Registry // served at /metrics; the interface adds its own metrics
 	Ready       []Check
 	Version     string
@@ -52,17 +54,22 @@ type Options struct {
 
 // server holds what the handlers share.
 type server struct {
-	store *store.Store
-	ready []Check
-	log   *slog.Logger
-	now   func() time.Time
-	live  *streams
+	store    *store.Store      // as requests of tenants see it
+	accounts *account.Accounts // which are of no tenant
+	proxies  []netip.Prefix
+	ready    []Check
+	log      *slog.Logger
+	now      func() time.Time
+	live     *streams
 }
 
 // New returns the handler of the whole interface.
 func New(o Options) http.Handler {
 	o.Log = middleware.Logger(o.Log)
-	s := &server{store: o.Store.ForRequests(org), ready: o.Ready, log: o.Log, now: o.Now, live: newStreams(o.Live)}
+	if o.Accounts == nil {
+		o.Accounts = account.New(account.Options{Store: o.Store, Log: o.Log, Now: o.Now})
+	}
+	s := &server{store: o.Store.ForRequests(org), accounts: o.Accounts, proxies: o.Proxies, ready: o.Ready, log: o.Log, now: o.Now, live: newStreams(o.Live)}
 	r, document := s.routes(o.Version)
 	r.handle(access.Open(), "GET /openapi.json", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/openapi+json")
@@ -79,7 +86,7 @@ func New(o Options) http.Handler {
 	r.mux.HandleFunc("/", r.unrouted)
 
 	gate := &gate{
-		routes: r, callers: append([]Authenticator{&tokens{store: o.Store, now: o.Now}}, o.Callers...),
+		routes: r, callers: append([]Authenticator{&tokens{store: o.Store, now: o.Now}, o.Accounts}, o.Callers...),
 		throttle: &throttle{limiter: ratelimit.New(mostBuckets, o.Now), tiers: o.Tiers, strangers: o.Strangers, proxies: o.Proxies, now: o.Now},
 	}
 	// From the route outwards.
@@ -97,10 +104,10 @@ func New(o Options) http.Handler {
 	return middleware.Identify(h, o.Log)
 }
 
-// keyOf returns by whom a request is made, for idempotency keys: each caller has its own.
+// keyOf returns by whom a request is made, for idempotency keys: each caller has its own. An answer with a secret is not kept.
 func keyOf(r *http.Request) store.IdempotencyKey {
 	c := callerOf(r.Context())
-	if c.Role == access.Nobody {
+	if c.Role == access.Nobody || answersSecret(r.URL.Path) {
 		return store.IdempotencyKey{}
 	}
 	return store.IdempotencyKey{Org: c.Organisation, Caller: string(c.Kind) + " " + c.Subject}
@@ -141,6 +148,13 @@ func (s *server) routes(version string) (*routes, []byte) {
 	s.registerLedger(r)
 	s.registerQuarantine(r)
 	s.registerStream(r)
+	s.registerAuth(r)
+	s.registerMe(r)
+	s.registerOIDC(r)
+	s.registerUsers(r)
+	s.registerMembers(r)
+	s.registerKeys(r)
+	s.registerAudit(r)
 
 	raw, err := r.api.OpenAPI().MarshalJSON()
 	if err != nil {

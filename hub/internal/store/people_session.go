@@ -173,14 +173,21 @@ func endSessions(ctx context.Context, tx pgx.Tx, where, why string, id uuid.UUID
 	return err
 }
 
-// EnterOrganisation has a session work on another organisation, or returns ErrNotFound when its account is no member there.
-func (s *Store) EnterOrganisation(ctx context.Context, account, session, org uuid.UUID) error {
-	tag, err := s.db.Exec(ctx, `update people.session s set in_org = $3 from people.account a
-		where s.session_id = $2 and s.account_id = $1 and a.account_id = $1 and s.ended_at is null and exists (select from organisation where org_id = $3)
-		  and (a.platform or exists (select from people.membership where org_id = $3 and account_id = $1))`, account, session, org)
-	if err == nil && tag.RowsAffected() == 0 {
-		err = ErrNotFound
-	}
+// EnterOrganisation has a session work on another organisation, or returns ErrNotFound when its account may not.
+func (s *Store) EnterOrganisation(ctx context.Context, account, session, org uuid.UUID, by Audit) error {
+	err := s.inTx(ctx, func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, `update people.session s set in_org = $3 from people.account a
+			where s.session_id = $2 and s.account_id = $1 and a.account_id = $1 and s.ended_at is null and exists (select from organisation where org_id = $3)
+			  and (a.platform or exists (select from people.membership where org_id = $3 and account_id = $1))`, account, session, org)
+		if err == nil && tag.RowsAffected() == 0 {
+			err = ErrNotFound
+		}
+		if err != nil {
+			return err
+		}
+		by.Org, by.Action, by.Subject = org, "session.enter", session.String()
+		return putAudit(ctx, tx, by)
+	})
 	if err != nil {
 		return fmt.Errorf("enter organisation: %w", err)
 	}
