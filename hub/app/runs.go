@@ -34,10 +34,14 @@ type TrainingRun struct {
 	Params     json.RawMessage `json:"params"`
 	Report     json.RawMessage `json:"report"`
 	Importance []Importance    `json:"importance,omitempty"` // of features for trees, most important first
+	WarmStart  *WarmStart      `json:"warm_start,omitempty"` // where one was asked for
 }
 
-// Importance is how much the splits of a feature did.
-type Importance = train.Importance
+// Importance is how much the splits of a feature did, WarmStart whether trees went on from those of an earlier model.
+type (
+	Importance = train.Importance
+	WarmStart  = train.WarmStart
+)
 
 // TrainingRuns returns the newest trainings, at most limit.
 func (a *Admin) TrainingRuns(ctx context.Context, limit int) ([]TrainingRun, error) {
@@ -66,11 +70,11 @@ func (a *Admin) TrainingRun(ctx context.Context, id uuid.UUID) (TrainingRun, err
 func runOf(r store.TrainingRun) (TrainingRun, error) {
 	t, err := trainingOf(r)
 	c := r.Record
-	important, wrong := jobs.Importance(c)
+	fit, wrong := jobs.FitOf(c)
 	return TrainingRun{
 		Training: t, Resolution: r.Resolution, Cause: r.Cause, Requested: r.RequestedAt.UTC(), Finished: r.FinishedAt,
 		Code: c.Code, Spec: c.Spec, From: c.From, To: c.To, Params: c.Params, Report: c.Report,
-		Importance: important,
+		Importance: fit.Importance, WarmStart: fit.WarmStart,
 	}, errors.Join(err, wrong)
 }
 

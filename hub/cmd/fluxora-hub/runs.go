@@ -67,6 +67,11 @@ func (c runShowCmd) Run(i *invocation) error {
 				fmt.Fprintf(w, "model %s\n", r.Model)
 			}
 			scores(w, r.Scores)
+			if s := r.WarmStart; s != nil && s.Model != "" {
+				fmt.Fprintf(w, "went on from %d trees of model %s\n", s.Trees, s.Model)
+			} else if s != nil {
+				fmt.Fprintf(w, "began from nothing: %s\n", s.Why)
+			}
 			important(w, r.Importance)
 			fmt.Fprintf(w, "settings %s\n", compact(r.Params))
 		})

@@ -25,6 +25,7 @@ type Run struct {
 	Params      json.RawMessage    `json:"params" doc:"settings and seed"`
 	Report      json.RawMessage    `json:"report" doc:"of the fit and of the backtest"`
 	Importance  []train.Importance `json:"importance" doc:"of features for trees, most important first; empty for models without"`
+	WarmStart   *train.WarmStart   `json:"warm_start,omitempty" doc:"whether trees went on from those of the model active then, where that was asked for"`
 }
 
 // Runs is the newest trainings.
@@ -102,11 +103,11 @@ func (s *server) registerRuns(r *routes) {
 			return nil, s.fault(ctx, err, "")
 		}
 		c := r.Record
-		important, err := jobs.Importance(c)
+		fit, err := jobs.FitOf(c)
 		if err != nil {
 			return nil, s.fault(ctx, err, "")
 		}
-		return &runAnswer{Run{t, c.Code, c.Spec, utc(c.From), utc(c.To), c.Params, c.Report, append([]train.Importance{}, important...)}}, nil
+		return &runAnswer{Run{t, c.Code, c.Spec, utc(c.From), utc(c.To), c.Params, c.Report, append([]train.Importance{}, fit.Importance...), fit.WarmStart}}, nil
 	})
 	register(r, access.With(access.Viewer, access.ReadModels), get("model", "/v1/models/{model}", "A model version: where it came from, its life, and which agents held it when", http.StatusNotFound), func(ctx context.Context, in *modelQuery) (*modelAnswer, error) {
 		row, _, err := s.store.Model(ctx, org(ctx), in.Name)

@@ -92,18 +92,16 @@ func record(version string, d train.Dataset, p train.Params, features string, ou
 	return r, nil
 }
 
-// Importance returns how important features were to the model of a run, most important first; none for families without trees.
-func Importance(r store.RunRecord) ([]train.Importance, error) {
-	var report struct {
-		Fit struct{ Importance []train.Importance }
-	}
+// FitOf returns how the fit of a run went, the zero value of one that has not ended.
+func FitOf(r store.RunRecord) (train.Report, error) {
+	var report struct{ Fit train.Report }
 	if len(r.Report) == 0 {
-		return nil, nil
+		return report.Fit, nil
 	}
 	if err := json.Unmarshal(r.Report, &report); err != nil {
-		return nil, fmt.Errorf("report of a run: %w", err)
+		return report.Fit, fmt.Errorf("report of a run: %w", err)
 	}
-	return report.Fit.Importance, nil
+	return report.Fit, nil
 }
 
 // Backtest measures the active model beside the baselines on the latest part of the history, and returns the scores and the

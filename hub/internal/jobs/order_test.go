@@ -26,8 +26,14 @@ func (w *world) order(t *testing.T, o jobs.Order) store.TrainingRun {
 
 func TestATrainingIsWhatItWasAskedToBe(t *testing.T) {
 	w := open(t)
-	for i := range 2 {
-		w.building(t, 60, uint64(i))
+	site, err := w.store.EnsureSite(t.Context(), w.org, store.Site{Name: "oslo-1", Zone: "Europe/Oslo", Resolution: time.Hour, Horizon: 48})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, name := range []string{"main", "boiler"} {
+		if _, err := w.store.Pool().Exec(t.Context(), `insert into point (org_id, point_id, site_id, name) values ($1, $2, $3, $4)`, w.org, w.building(t, 60, uint64(i)), site.ID, name); err != nil {
+			t.Fatal(err)
+		}
 	}
 	w.work(t, &jobs.Engine{Store: w.store, History: 365 * 24 * time.Hour, Threads: 1, Version: "test", Settings: map[string]string{"gbdt.trees": "20", "rows": "5000"}})
 
@@ -45,8 +51,8 @@ func TestATrainingIsWhatItWasAskedToBe(t *testing.T) {
 	if err != nil || m.Family != model.FamilyGBDT || m.Spec != r.Record.Spec {
 		t.Errorf("model of family %s, spec %s, run %s: %v", m.Family, m.Spec, r.Record.Spec, err)
 	}
-	if f, err := jobs.Importance(r.Record); err != nil || len(f) == 0 || f[0].Share < 0.1 {
-		t.Errorf("importance %v, %v", f, err)
+	if f, err := jobs.FitOf(r.Record); err != nil || len(f.Importance) == 0 || f.Importance[0].Share < 0.1 {
+		t.Errorf("importance %v, %v", f.Importance, err)
 	}
 
 	// A model knows points by the names that their agents have for them.
@@ -63,8 +69,8 @@ func TestATrainingIsWhatItWasAskedToBe(t *testing.T) {
 		t.Fatal(err)
 	}
 	points, err := w.store.Points(t.Context(), w.org)
-	if err != nil {
-		t.Fatal(err)
+	if err != nil || len(points) != 2 {
+		t.Fatalf("%d points, %v", len(points), err)
 	}
 	for _, p := range points {
 		if name := forecast.PointName(forecast.PointAt(p.SiteName, p.Name), meter.EnergyImport); model.ForPoint(a.Model, name) == a.Model {

@@ -36,10 +36,9 @@ func (s Setting) Family() string {
 	return family
 }
 
-// Settings lists what a training can be told.
+// Settings lists what a training can be told, with the defaults of a hub's trainings.
 func Settings() []Setting {
-	var p Params
-	p = p.withDefaults()
+	p := Params{Family: Selected}.withDefaults()
 	out := settings()
 	for i := range out {
 		out[i].Default = out[i].get(&p)
