@@ -102,9 +102,11 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 		}
 	}
 
+	accounts := newAccounts(b)
+	g.Go("accounts", accounts.Run)
 	registerMetrics(reg, b, agents)
 	handler := api.New(api.Options{
-		Store: b.store, Registry: reg, Version: apiVersion, MetricsOpen: c.HTTP.MetricsOpen,
+		Store: b.store, Accounts: accounts, Registry: reg, Version: apiVersion, MetricsOpen: c.HTTP.MetricsOpen,
 		Timeout: c.HTTP.Timeout, MaxBody: int64(c.HTTP.MaxBody), Concurrency: c.HTTP.Concurrency,
 		Live: api.Live{Follower: follower}, Origins: c.HTTP.Origins, Proxies: c.HTTP.Ranges(), Strangers: ratelimit.Rate(c.HTTP.Limits.Strangers),
 		Tiers: map[access.Tier]ratelimit.Rate{

@@ -68,6 +68,18 @@ type cli struct {
 	APIToken struct {
 		Rotate apiTokenRotateCmd `cmd:"" help:"Make a new token and the one before useless."`
 	} `cmd:"" name:"api-token" help:"The token of the REST interface."`
+	APIKey struct {
+		Create apiKeyCreateCmd `cmd:"" help:"Make a key for a program."`
+		List   apiKeyListCmd   `cmd:"" help:"List keys, newest first."`
+		Revoke apiKeyRevokeCmd `cmd:"" help:"Make a key useless."`
+	} `cmd:"" name:"api-key" help:"Keys of programs for the REST interface."`
+	User struct {
+		Create        userCreateCmd        `cmd:"" help:"Make an account; the first, with --admin, administers everything."`
+		List          userListCmd          `cmd:"" help:"List accounts."`
+		Disable       userDisableCmd       `cmd:"" help:"Switch an account off and end its sessions."`
+		Enable        userEnableCmd        `cmd:"" help:"Switch an account on again."`
+		ResetPassword userResetPasswordCmd `cmd:"" name:"reset-password" help:"Give an account another password and end its sessions."`
+	} `cmd:"" help:"People who may log in."`
 	Quarantine struct {
 		List    quarantineListCmd    `cmd:"" help:"List the messages that agents refused, with the reason of each."`
 		Release quarantineReleaseCmd `cmd:"" help:"Take one after all, here; better at the agent, while there is one."`

@@ -32,6 +32,7 @@ type Config struct {
 	Site         Site          `yaml:"site"`
 	Database     Database      `yaml:"database"`
 	HTTP         HTTP          `yaml:"http"`
+	Accounts     Accounts      `yaml:"accounts"`
 	Uplink       Uplink        `yaml:"uplink"`
 	Training     Training      `yaml:"training"`
 	Weather      Weather       `yaml:"weather"`
@@ -138,7 +139,8 @@ func Default() Config {
 			Listen: "127.0.0.1:8420", Timeout: 10 * time.Second, MaxBody: 1 << 20, Concurrency: 64,
 			Limits: Limits{Free: Rate{100, 10}, Standard: Rate{1000, 50}, Premium: Rate{10_000, 200}, Strangers: Rate{600, 60}},
 		},
-		Uplink: Uplink{Listen: "127.0.0.1:8421", Names: []string{"localhost", "127.0.0.1", "::1"}, RenewWithin: 365 * 24 * time.Hour},
+		Accounts: Accounts{Registration: "closed", Issuer: "fluxora-hub", AccessLife: 15 * time.Minute, SessionLife: 30 * 24 * time.Hour, OIDC: OIDC{Role: "viewer"}},
+		Uplink:   Uplink{Listen: "127.0.0.1:8421", Names: []string{"localhost", "127.0.0.1", "::1"}, RenewWithin: 365 * 24 * time.Hour},
 		Training: Training{
 			Enabled: true, At: "02:30", FirstAfter: 14 * 24 * time.Hour, CheckEvery: 30 * time.Second,
 			History: 2 * 365 * 24 * time.Hour, Timeout: time.Hour,
@@ -189,6 +191,7 @@ func (c *Config) Check(report func(key, format string, args ...any)) {
 	between(report, "http.timeout", c.HTTP.Timeout, 100*time.Millisecond, 10*time.Minute)
 	between(report, "http.max_body", c.HTTP.MaxBody, 1<<10, 1<<30)
 	c.HTTP.check(report)
+	c.Accounts.check(report)
 	if len(c.Uplink.Names) == 0 {
 		report("uplink.names", "is empty: want the names and addresses under which agents reach this hub")
 	}

@@ -50,6 +50,9 @@ func TestEveryWrongValueIsNamed(t *testing.T) {
 		{"origin with a path", "http.origins", "https://a.example.com/app", "no origin"},
 		{"proxy", "http.proxies", "10.0.0.1", "10.0.0.0/8"},
 		{"rate", "http.limits.free.burst", "0", "1 to"},
+		{"registration", "accounts.registration", "maybe", "closed, invited or open"},
+		{"provider", "accounts.oidc.issuer", "example.com", "https://"},
+		{"role", "accounts.oidc.role", "platform", "viewer"},
 		{"misspelt", "htp.listen", "x", "http.listen"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
