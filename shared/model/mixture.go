@@ -96,6 +96,9 @@ func (m *Mixture) Predict(rows []float32, n int, out []float64) {
 		part, to := rows[at*f:(at+k)*f], out[at*l:(at+k)*l]
 		var sum blend
 		for i := range m.Members {
+			if !m.needs(part, k, i) {
+				continue
+			}
 			m.Members[i].Model.Predict(part, k, to)
 			for r := range k {
 				row := part[r*f : (r+1)*f]
@@ -130,6 +133,16 @@ func (m *Mixture) ForPoint(name string) Model {
 		return m
 	}
 	return &own
+}
+
+// needs reports whether a member has a weight for any of k rows.
+func (m *Mixture) needs(rows []float32, k, member int) bool {
+	for r := range k {
+		if m.weight(rows[r*m.features:(r+1)*m.features], member) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // weight returns the weight of a member for a row.

@@ -96,6 +96,7 @@ func (o M4) Run(ctx context.Context) (M4Report, error) {
 	cpu := map[string]float64{}
 	if len(families) > 0 {
 		p := o.Params
+		p.Settled = true
 		if p.Spec.Len() == 0 {
 			if p.Spec, err = m4Spec(); err != nil {
 				return out, err

@@ -122,12 +122,11 @@ func (s *said) loss(in []int, weights []float64, middle int) float64 {
 	return sum / of
 }
 
-// weigh returns weights, none negative and 1 in sum, that make the loss on some of the rows least: from equal weights on,
-// shares move from one member to another as long as that helps, in ever smaller portions. The loss is convex.
-func (s *said) weigh(in []int, middle int) []float64 {
-	n := len(s.members)
-	w := make([]float64, n)
-	for m := range w {
+// weigh returns weights of the first n members, none negative and 1 in sum, that make the loss on some of the rows least: from
+// equal weights on, shares move from one member to another as long as that helps, in ever smaller portions. The loss is convex.
+func (s *said) weigh(in []int, middle, n int) []float64 {
+	w := make([]float64, len(s.members))
+	for m := range n {
 		w[m] = 1 / float64(n)
 	}
 	best := s.loss(in, w, middle)
@@ -172,21 +171,25 @@ func (s *said) cells(b model.Bands, g model.Parting) [][]int {
 	return out
 }
 
-// mix returns the weights of all cells learnt from the rows that take lets through. A cell of few rows has those of all.
-func (s *said) mix(cells [][]int, middle int, take func(i int) bool) []float64 {
+// mix returns the weights of all cells learnt from the rows that take lets through. A cell of few rows has those of all. Members
+// behind the first old ones are for the first of so many groups, that of young points.
+func (s *said) mix(cells [][]int, groups, old, middle int, take func(i int) bool) []float64 {
 	var all []int
-	for i := range s.rows {
-		if take(i) {
+	for i, r := range s.rows {
+		if take(i) && !s.t.young[r] {
 			all = append(all, i)
 		}
 	}
-	common := s.weigh(all, middle)
+	common := s.weigh(all, middle, old)
 	var out []float64
-	for _, cell := range cells {
+	for c, cell := range cells {
 		in := slices.DeleteFunc(slices.Clone(cell), func(i int) bool { return !take(i) })
-		w := common
+		w, n := common, old
+		if c%groups == 0 {
+			n = len(s.members)
+		}
 		if len(in) >= leastInGroup {
-			w = s.weigh(in, middle)
+			w = s.weigh(in, middle, n)
 		}
 		out = append(out, w...)
 	}
@@ -206,12 +209,13 @@ func (s *said) calibrated(p Params, g model.Parting, members []model.Member, wei
 	l, middle := s.levels, model.Middle(p.Levels)
 	ratios, leads := make([]float64, 0, len(s.rows)), make([]float32, 0, len(s.rows))
 	var breadths []float64
-	for out := range slices.Chunk(s.t.predict(raw, s.rows, l), l) {
+	of := slices.DeleteFunc(slices.Clone(s.rows), func(r int32) bool { return s.t.young[r] })
+	for out := range slices.Chunk(s.t.predict(raw, of, l), l) {
 		breadths = append(breadths, (out[l-1]-out[0])/2)
 	}
 	raw.Least = max(0.05*stat.Mean(breadths, nil), 1e-6)
-	said := s.t.predict(raw, s.rows, l)
-	for i, r := range s.rows {
+	said := s.t.predict(raw, of, l)
+	for i, r := range of {
 		out := said[i*l : (i+1)*l]
 		e := s.t.target[r] - out[middle]
 		breadth := out[l-1] - out[middle]
@@ -241,8 +245,9 @@ func unitLevels(levels []float64) []float64 {
 	return out
 }
 
-// mix judges the trials of s on the days after they had ended learning, and makes the ensemble of members.
-func (s *Study) mix(t *table, p Params, members []string) error {
+// mix judges the trials of s on the days after they had ended learning, and makes the ensemble of members, and of those that were
+// fitted to young points.
+func (s *Study) mix(t *table, p Params, members []string, youngTrials, youngFinals []model.Member) error {
 	var rows []int32
 	for r, origin := range t.origin {
 		if origin >= s.Cut && t.end[r] <= t.to {
@@ -259,26 +264,35 @@ func (s *Study) mix(t *table, p Params, members []string) error {
 		trials, finals = append(trials, model.Member{Family: f.Trial.Family, Model: f.Trial.Model}), append(finals, model.Member{Family: f.Artifact.Family, Model: f.Artifact.Model})
 		models = append(models, f.Trial.Model)
 	}
+	old := len(members)
+	trials, finals = append(trials, youngTrials...), append(finals, youngFinals...)
+	names := slices.Clone(members)
+	for _, m := range youngTrials {
+		names = append(names, m.Family)
+		models = append(models, m.Model)
+	}
 	say := sayings(t, p, rows, models)
 	b, g, middle := bands(p), groupsOf(p), model.Middle(p.Levels)
 	cells := say.cells(b, g)
 	half := func(odd int64) func(i int) bool {
-		return func(i int) bool { return int64(t.origin[rows[i]].Sub(s.Cut)/(7*24*time.Hour))%2 == odd }
+		return func(i int) bool {
+			return !t.young[rows[i]] && int64(t.origin[rows[i]].Sub(s.Cut)/(7*24*time.Hour))%2 == odd
+		}
 	}
 
 	// Of each week in two, what the other weeks' weights say.
 	s.Loss = map[string]float64{}
 	var crossed float64
 	for odd := range int64(2) {
-		w := say.mix(cells, middle, half(1-odd))
+		w := say.mix(cells, g.Count(), old, middle, half(1-odd))
 		crossed += say.lossOf(cells, w, middle, half(odd)) / 2
 	}
 	s.Loss[model.FamilyEnsemble], s.Selected = crossed, model.FamilyEnsemble
-	one := make([]float64, len(cells)*len(members))
+	one := make([]float64, len(cells)*len(models))
 	for m, name := range members {
 		for i := range one {
 			one[i] = 0
-			if i%len(members) == m {
+			if i%len(models) == m {
 				one[i] = 1
 			}
 		}
@@ -290,12 +304,12 @@ func (s *Study) mix(t *table, p Params, members []string) error {
 		}
 	}
 
-	weights := say.mix(cells, middle, func(int) bool { return true })
+	weights := say.mix(cells, g.Count(), old, middle, func(int) bool { return true })
 	trial, err := say.calibrated(p, g, trials, weights)
 	if err != nil {
 		return err
 	}
-	finals, names, weights := used(finals, members, weights)
+	finals, names, weights = used(finals, names, weights)
 	final, err := model.NewMixture(t.width, trial.Bands, g, trial.Least, finals, weights)
 	if err != nil {
 		return err
@@ -305,7 +319,7 @@ func (s *Study) mix(t *table, p Params, members []string) error {
 	f.Trial.TrainedTo = s.Cut
 	f.Artifact.Growth = f.Trial.Growth
 	f.Report = Report{Family: p.Family, Points: t.points, Rows: len(t.fit) + len(t.held), HeldRows: len(rows), HeldLoss: crossed, Weights: map[string]float64{}}
-	for i, w := range weights {
+	for i, w := range weights { // those of young points count to their family
 		f.Report.Weights[names[i%len(names)]] += w * float64(len(finals)) / float64(len(weights))
 	}
 	reports := map[string]Report{}

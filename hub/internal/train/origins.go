@@ -15,6 +15,7 @@ type origins struct {
 	days    float64         // share of the days that are used then
 	horizon int             // steps
 	steps   float64         // share of the steps that become rows
+	young   float64         // share of the origins that become rows of young points as well
 }
 
 // originsFor shares out p.MaxRows over histories of the given total length.

@@ -72,6 +72,9 @@ func FitAll(ctx context.Context, d Dataset, p Params, families []string, tell Pr
 		p.Spec = withYear(p.Spec)
 	}
 	p.Spec = withPast(p.Spec, members)
+	if g := groupsOf(p); g.Count() > 1 && !p.Settled {
+		p.young = youngOf(members)
+	}
 	tell.tell("rows", 0)
 	began := ProcessCPU()
 	t, err := newTable(ctx, d, p)
@@ -114,7 +117,11 @@ func FitAll(ctx context.Context, d Dataset, p Params, families []string, tell Pr
 	}
 	tell.tell("ensemble", done/all)
 	began = ProcessCPU()
-	if err := s.mix(t, p, members); err != nil {
+	youngTrials, youngFinals, err := fitYoung(ctx, past, t, p, tell)
+	if err != nil {
+		return s, err
+	}
+	if err := s.mix(t, p, members, youngTrials, youngFinals); err != nil {
 		return s, fmt.Errorf("train ensemble: %w", err)
 	}
 	if f, ok := s.Fitted[model.FamilyEnsemble]; ok {
@@ -141,7 +148,11 @@ func costOf(family string) float64 {
 
 // fitOn fits the family that p names to a table.
 func fitOn(ctx context.Context, t *table, p Params, tell Progress) (*model.Artifact, Report, error) {
-	return p.kept(fmt.Sprintf("%s-%d", p.Family, t.to), func() (*model.Artifact, Report, error) { return fitFamily(ctx, t, p, tell) })
+	name := fmt.Sprintf("%s-%d", p.Family, t.to)
+	if t.ofYoung {
+		name += "-young"
+	}
+	return p.kept(name, func() (*model.Artifact, Report, error) { return fitFamily(ctx, t, p, tell) })
 }
 
 // fitFamily does so, whether or not it was done before.

@@ -31,6 +31,8 @@ type table struct {
 	rows       []float32
 	target     []float64 // in scales
 	fit, held  []int32   // rows to learn from, rows to calibrate on; no target of fit lies past the start of held
+	young      []bool    // by row: of an origin seen as that of a young point; not in fit and held, but of the view ofYoung
+	ofYoung    bool      // fit and held are the young rows
 	cut        meter.Millis
 	from, to   meter.Millis // of the histories that fit and held are from
 	bins       *binned
@@ -55,6 +57,7 @@ type part struct {
 	target []float64
 	origin []meter.Millis
 	end    []meter.Millis // of the target interval
+	young  []bool
 	met    Preparation
 }
 
@@ -83,8 +86,11 @@ func newTable(ctx context.Context, d Dataset, p Params) (*table, error) {
 		t.names = append(t.names, forecast.PointName(forecast.PointAt(pt.Site, pt.Known()), pt.Register))
 	}
 	o := originsFor(p, t.resolution, total)
+	if len(p.young) > 0 {
+		o.young = min(1, float64(youngRows)/float64(p.MaxRows))
+	}
 
-	parts, readied := make([]part, len(d.Points)), make([]prepared, len(d.Points))
+	parts := make([]part, len(d.Points))
 	jobs := make(chan int)
 	var wg sync.WaitGroup
 	for range min(p.Threads, len(d.Points)) {
@@ -94,7 +100,6 @@ func newTable(ctx context.Context, d Dataset, p Params) (*table, error) {
 				var met Preparation
 				ready := prepare(d.Points[i].History, d.Points[i].Loaded, &met)
 				t.ready[i] = ready
-				readied[i] = ready
 				parts[i] = rowsOf(b, ready, o, p.Seed+uint64(i), t.width)
 				met.Jumped = parts[i].met.Jumped
 				parts[i].met = met
@@ -127,13 +132,14 @@ func newTable(ctx context.Context, d Dataset, p Params) (*table, error) {
 		for range pt.target {
 			t.point = append(t.point, int32(i))
 		}
+		t.young = append(t.young, pt.young...)
 		t.rows, t.target = append(t.rows, pt.rows...), append(t.target, pt.target...)
 		t.origin, t.end = append(t.origin, pt.origin...), append(t.end, pt.end...)
 		parts[i] = part{}
 	}
 	t.skipped = len(d.Points) - t.points
 	t.met.StoppedPoints = d.stopped()
-	t.aged = newAged(readied, t.trialCut(p), t.to, p)
+	t.aged = newAged(t.ready, t.trialCut(p), t.to, p)
 	return t.before(t.to, p)
 }
 
@@ -151,7 +157,7 @@ func (t *table) part() error {
 	t.fit, t.held = nil, nil
 	for r, end := range t.end {
 		switch {
-		case end > t.to:
+		case end > t.to || t.young[r] != t.ofYoung:
 		case t.origin[r] >= t.cut:
 			t.held = append(t.held, int32(r))
 		case end <= t.cut:
@@ -168,8 +174,7 @@ func (t *table) part() error {
 func rowsOf(b *feature.Builder, ready prepared, o origins, seed uint64, width int) part {
 	var out part
 	h := ready.history
-	rng := rand.New(rand.NewPCG(seed, 0x7461626c65))
-	day := int(24 * time.Hour / h.Resolution)
+	rng, young := rand.New(rand.NewPCG(seed, 0x7461626c65)), rand.New(rand.NewPCG(seed, 0x796f756e67))
 	bare := withoutWeather(h.Site)
 	for _, origin := range o.of(h, rng) {
 		seen := h
@@ -179,27 +184,10 @@ func rowsOf(b *feature.Builder, ready prepared, o origins, seed uint64, width in
 		if bare != h.Site && rng.IntN(bareShare) == 0 {
 			seen.Site = bare
 		}
-		if b.Reset(seen, origin) != nil || b.Known() < day {
-			continue
-		}
-		for step := 1; step <= o.horizon; step++ {
-			if o.steps < 1 && rng.Float64() >= o.steps {
-				continue
-			}
-			y := b.Target(step)
-			if y != y || ready.leaves(h.Index(origin)+step-1) {
-				continue
-			}
-			if math.Abs(y) >= mostInScales {
-				out.met.Jumped++
-				continue
-			}
-			at := len(out.rows)
-			out.rows = append(out.rows, make([]float32, width)...)
-			b.Row(step, out.rows[at:])
-			out.target = append(out.target, y)
-			out.origin = append(out.origin, origin)
-			out.end = append(out.end, origin.Add(time.Duration(step)*h.Resolution))
+		out.add(b, ready, seen, origin, o, rng, width, false)
+		if o.young > 0 && young.Float64() < o.young {
+			seen = h.Since(origin.Add(-youngAge(young)))
+			out.add(b, ready, seen, origin, o, young, width, true)
 		}
 	}
 	return out
@@ -213,4 +201,32 @@ func withoutWeather(s *feature.Site) *feature.Site {
 	bare := *s
 	bare.Weather = nil
 	return &bare
+}
+
+// add adds the rows of one origin, of which so much of the history is seen.
+func (out *part) add(b *feature.Builder, ready prepared, seen feature.History, origin meter.Millis, o origins, rng *rand.Rand, width int, young bool) {
+	h := ready.history
+	if b.Reset(seen, origin) != nil || b.Known() < int(24*time.Hour/h.Resolution) {
+		return
+	}
+	for step := 1; step <= o.horizon; step++ {
+		if o.steps < 1 && rng.Float64() >= o.steps {
+			continue
+		}
+		y := b.Target(step)
+		if y != y || ready.leaves(h.Index(origin)+step-1) {
+			continue
+		}
+		if math.Abs(y) >= mostInScales {
+			out.met.Jumped++
+			continue
+		}
+		at := len(out.rows)
+		out.rows = append(out.rows, make([]float32, width)...)
+		b.Row(step, out.rows[at:])
+		out.target = append(out.target, y)
+		out.origin = append(out.origin, origin)
+		out.end = append(out.end, origin.Add(time.Duration(step)*h.Resolution))
+		out.young = append(out.young, young)
+	}
 }

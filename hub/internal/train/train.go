@@ -9,7 +9,7 @@
 //
 // One model serves all points, those to come included: energies are divided by each point's own recent mean, and no
 // feature names a point. One origin in eight is seen as if the point had been installed only days before, so that the
-// model has learnt what to make of a short history.
+// model has learnt what to make of a short history; ensembles have members that learn from nothing else (young.go).
 package train
 
 import (
@@ -105,6 +105,10 @@ type Params struct {
 	Earlier    *model.Artifact `json:"-"` // the active model; nil: none
 
 	print string // of the data and settings, when what is fitted is kept
+
+	Settled bool // no point is young: histories of less than two weeks are not learnt from apart
+
+	young []string // families that are fitted to young points as well
 }
 
 // What Params.Points may be.
