@@ -1,7 +1,6 @@
 package train_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"math"
@@ -133,26 +132,9 @@ func TestQuantilesOfAnAdditiveModelHoldOnFreshData(t *testing.T) {
 
 func TestAnAdditiveModelIsTheSameForAnyNumberOfThreadsAndCanBeCancelled(t *testing.T) {
 	d := town(3, 60, time.Hour)
-	p := train.Params{Family: model.FamilyAdditive, Threads: 1}
-	one, _ := fit(t, d, p)
-	p.Threads = 4
-	four, _ := fit(t, d, p)
-	if !bytes.Equal(encoded(t, one), encoded(t, four)) {
-		t.Error("four threads fit another model than one")
-	}
-	for stage := range 4 {
-		ctx, cancel := context.WithCancelCause(context.Background())
-		why := errors.New("enough")
-		told := 0
-		_, _, err := train.Fit(ctx, d, p, func(string, float64) {
-			if told++; told > stage {
-				cancel(why)
-			}
-		})
-		if !errors.Is(err, why) {
-			t.Errorf("cancelled at stage %d: got %v", stage, err)
-		}
-	}
+	p := train.Params{Family: model.FamilyAdditive}
+	sameForAnyNumberOfThreads(t, d, p)
+	canBeCancelled(t, d, p, 4)
 	p.Additive.OwnPenalty = math.Inf(1)
 	if a, _ := fit(t, d, p); len(a.Model.(*model.Additive).Points) != 0 {
 		t.Error("points have something of their own although they may not")

@@ -1,7 +1,6 @@
 package train_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"math"
@@ -45,26 +44,8 @@ func TestAForestBeatsTheBaselineAndItsQuantilesHoldOnFreshData(t *testing.T) {
 func TestAForestIsTheSameForAnyNumberOfThreadsAndCanBeCancelled(t *testing.T) {
 	d := town(3, 40, time.Hour)
 	p := fewTrees()
-	p.Threads = 1
-	one, _ := fit(t, d, p)
-	p.Threads = 4
-	four, _ := fit(t, d, p)
-	if !bytes.Equal(encoded(t, one), encoded(t, four)) {
-		t.Error("four threads grow another forest than one")
-	}
-	for stage := range 4 {
-		ctx, cancel := context.WithCancelCause(context.Background())
-		why := errors.New("enough")
-		told := 0
-		_, _, err := train.Fit(ctx, d, p, func(string, float64) {
-			if told++; told > stage {
-				cancel(why)
-			}
-		})
-		if !errors.Is(err, why) {
-			t.Errorf("cancelled at stage %d: got %v", stage, err)
-		}
-	}
+	sameForAnyNumberOfThreads(t, d, p)
+	canBeCancelled(t, d, p, 4)
 }
 
 func TestAForestOverOddHistories(t *testing.T) {

@@ -1,7 +1,6 @@
 package train_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"math"
@@ -110,24 +109,9 @@ func TestQuantilesOfALineHoldOnFreshData(t *testing.T) {
 
 func TestALineIsTheSameForAnyNumberOfThreadsAndCanBeCancelled(t *testing.T) {
 	d := town(3, 40, time.Hour)
-	one, _ := fit(t, d, train.Params{Family: model.FamilyLinear, Threads: 1})
-	four, _ := fit(t, d, train.Params{Family: model.FamilyLinear, Threads: 4})
-	if !bytes.Equal(encoded(t, one), encoded(t, four)) {
-		t.Error("four threads fit another line than one")
-	}
-	for stage := range 3 {
-		ctx, cancel := context.WithCancelCause(context.Background())
-		why := errors.New("enough")
-		told := 0
-		_, _, err := train.Fit(ctx, d, train.Params{Family: model.FamilyLinear}, func(string, float64) {
-			if told++; told > stage {
-				cancel(why)
-			}
-		})
-		if !errors.Is(err, why) {
-			t.Errorf("cancelled at stage %d: got %v", stage, err)
-		}
-	}
+	p := train.Params{Family: model.FamilyLinear}
+	sameForAnyNumberOfThreads(t, d, p)
+	canBeCancelled(t, d, p, 3)
 }
 
 func TestALineOverOddHistories(t *testing.T) {

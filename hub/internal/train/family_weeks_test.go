@@ -1,15 +1,12 @@
 package train_test
 
 import (
-	"bytes"
 	"errors"
 	"testing"
 	"time"
 
 	"fluxora.dev/hub/internal/train"
 	"fluxora.dev/shared/feature"
-	"fluxora.dev/shared/forecast"
-	"fluxora.dev/shared/meter"
 	"fluxora.dev/shared/model"
 )
 
@@ -27,39 +24,14 @@ func TestWeeksForecastsPointsItHasNeverSeen(t *testing.T) {
 		if r.HeldLoss <= 0 {
 			t.Errorf("report %+v", r)
 		}
-		back, err := model.Decode(encoded(t, art))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := back.SelfTest(); err != nil {
-			t.Error(err)
-		}
-		for _, days := range []int{1, 7, 40} {
-			seen, then := town(5, days, resolution).Points[4].History, town(5, days+1, resolution).Points[4].History
-			f, err := forecast.Make(seen, "new", meter.EnergyImport, seen.End(), int(24*time.Hour/resolution), back, forecast.Active, nil, 0)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var s forecast.Score
-			for step := 1; step <= f.Steps(); step++ {
-				s.Add(f.Levels, f.Values[3*(step-1):3*step], then.At(f.Start(step)))
-			}
-			if e := s.MAE() / s.Mean(); e > 0.5 || days > 1 && e > 0.3 {
-				t.Errorf("%s, %d days old: error %.0f %%", resolution, days, 100*e)
-			}
-		}
+		forecastsNewPoints(t, art, 0.3, 1, 7, 40)
 	}
 }
 
 func TestWeeksSameBytesForAnyNumberOfThreads(t *testing.T) {
 	d := town(3, 40, time.Hour)
 	p := quickWeeks()
-	p.Threads = 1
-	one, _ := fit(t, d, p)
-	p.Threads = 4
-	if four, _ := fit(t, d, p); !bytes.Equal(encoded(t, one), encoded(t, four)) {
-		t.Error("four threads fit another model than one")
-	}
+	sameForAnyNumberOfThreads(t, d, p)
 }
 
 func TestWeeksNamesWhatASpecLacks(t *testing.T) {
