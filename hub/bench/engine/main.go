@@ -1,5 +1,5 @@
 // Command engine fits and measures the hub's tree engines on a table of numbers, for hub/bench/engine.py, which does the same
-// with other engines on the same rows. It prints one line of JSON.
+// with other engines on the same rows. With -folds it writes the rows of a backtest instead. It prints one line of JSON.
 package main
 
 import (
@@ -23,20 +23,26 @@ type result struct {
 	CPU     float64 `json:"cpu_s"`
 	Peak    float64 `json:"peak_mb"` // above what the process held with the data loaded
 	RMSE    float64 `json:"rmse"`
-	OneRow  float64 `json:"one_us"`   // CPU for a row alone
-	Batch48 float64 `json:"batch_us"` // CPU a row in batches of 48
+	MASE    float64 `json:"mase,omitempty"` // where the rows to judge by have weights
+	OneRow  float64 `json:"one_us"`         // CPU for a row alone
+	Batch48 float64 `json:"batch_us"`       // CPU a row in batches of 48
 }
 
 // options are the flags.
 type options struct {
 	engine, dir, train, test, profile       string
+	folds                                   bool
+	recording                               string
 	features, leaves, depth, trees, threads int
+	rows, least                             int
+	rate                                    float64
 }
 
 // table is rows laid end to end and their targets.
 type table struct {
 	rows   []float32
 	target []float64
+	weight []float64 // nil: none
 }
 
 func main() {
@@ -53,8 +59,19 @@ func main() {
 	flag.IntVar(&o.depth, "depth", 64, "depth of a boosted tree, at most")
 	flag.IntVar(&o.trees, "trees", 200, "trees")
 	flag.IntVar(&o.threads, "threads", 1, "threads")
+	flag.IntVar(&o.least, "least", 20, "rows in a leaf of a boosted tree, at least")
+	flag.Float64Var(&o.rate, "rate", 0.1, "learning rate of boosted trees")
+	flag.BoolVar(&o.folds, "folds", false, "write the tables of a backtest to -dir")
+	flag.StringVar(&o.recording, "recording", "", "readings of the backtest; empty for synthetic meters")
+	flag.IntVar(&o.rows, "rows", 100_000, "rows of a fit of the backtest, at most")
 	flag.Parse()
 	runtime.GOMAXPROCS(o.threads)
+	if o.folds {
+		if err := printFolds(os.Stdout, o.recording, o.dir, o.rows); err != nil {
+			log.Fatal(err)
+		}
+		return
+	}
 	learn, test := load(o.dir, o.train, o.features), load(o.dir, o.test, o.features)
 	debug.FreeOSMemory()
 	if o.profile != "" {
@@ -78,6 +95,9 @@ func main() {
 	for i, y := range out {
 		d := y - test.target[i]
 		r.RMSE += d * d / float64(len(out))
+		if test.weight != nil {
+			r.MASE += test.weight[i] * math.Abs(d)
+		}
 	}
 	r.RMSE = math.Sqrt(r.RMSE)
 	r.OneRow, r.Batch48 = predict(m, test.rows, o.features, 1), predict(m, test.rows, o.features, 48)
@@ -111,7 +131,7 @@ func fit(o options, t table) (model.Model, error) {
 		return model.NewForest(o.features, bands, model.Anchor{}, 0, grown.Grid, grown.Trees)
 	}
 	p := gbdt.Params{
-		Trees: o.trees, Leaves: o.leaves, Depth: o.depth, MinLeaf: 20, LearningRate: 0.1, RowShare: 1, FeatureShare: 1, Seed: 1, Threads: o.threads,
+		Trees: o.trees, Leaves: o.leaves, Depth: o.depth, MinLeaf: o.least, LearningRate: o.rate, RowShare: 1, FeatureShare: 1, Seed: 1, Threads: o.threads,
 	}
 	e, _, err := bins.Fit(context.Background(), left, all, nil, p)
 	if err != nil {

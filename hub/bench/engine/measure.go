@@ -21,7 +21,7 @@ func predict(m model.Model, rows []float32, features, n int) float64 {
 	total := 0
 	cpu := used()
 	for used()-cpu < 0.5 {
-		for at := 0; at+n <= 20_000; at += n {
+		for at := 0; at+n <= min(20_000, len(rows)/features); at += n {
 			m.Predict(rows[at*features:(at+n)*features], n, out)
 			total += n
 		}
@@ -62,10 +62,20 @@ func load(dir, name string, features int) table {
 	for _, y := range read(dir + "/y_" + name + ".f32") {
 		t.target = append(t.target, float64(y))
 	}
-	if len(t.target) == 0 || len(t.rows) != features*len(t.target) {
+	if path := dir + "/w_" + name + ".f32"; exists(path) {
+		for _, w := range read(path) {
+			t.weight = append(t.weight, float64(w))
+		}
+	}
+	if len(t.target) == 0 || t.weight != nil && len(t.weight) != len(t.target) || len(t.rows) != features*len(t.target) {
 		log.Fatalf("table %s: %d values for %d targets: want %d for each", name, len(t.rows), len(t.target), features)
 	}
 	return t
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // read reads little-endian float32.
