@@ -84,6 +84,9 @@ func BacktestRecorded(ctx context.Context, o RecordedBacktest) (RecordedReport, 
 		if notes.NoHolidays != "" {
 			o.Tell("no holidays are known of " + notes.NoHolidays + ": forecasts do without; known are " + strings.Join(holiday.Known(), " "))
 		}
+		if notes.Unusable > 0 {
+			o.Tell(fmt.Sprintf("%d values are negative, not finite or over 1e9 and are taken as missing, as %s", notes.Unusable, strings.Join(notes.Lines, ", ")))
+		}
 		if len(notes.Left) > 0 {
 			o.Tell("without a single value: " + strings.Join(notes.Left, ", "))
 		}

@@ -124,15 +124,19 @@ func (c backtestCmd) recorded(i *invocation) error {
 	})
 }
 
-// writeJSON writes v to a file, whole or not at all.
+// writeJSON writes v to a file, whole or not at all. What is no regular file, as /dev/stdout or a pipe, is written to and stays what it is.
 func writeJSON(path string, v any) error {
 	b, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
+	b = append(b, '\n')
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return os.WriteFile(path, b, 0o666)
+	}
 	temporary := path + ".part"
-	if err := os.WriteFile(temporary, append(b, '\n'), 0o666); err != nil {
-		return err
+	if err := os.WriteFile(temporary, b, 0o666); err != nil {
+		return errors.Join(err, os.RemoveAll(temporary))
 	}
 	if err := os.Rename(temporary, path); err != nil {
 		return errors.Join(err, os.Remove(temporary))

@@ -65,6 +65,7 @@ func (o Recorded) Run(ctx context.Context, d train.Dataset) (RecordedReport, err
 	ws, left := o.Windows(d)
 	for _, err := range left {
 		out.Left = append(out.Left, err.Error())
+		o.tell("not scored: %s", err)
 	}
 	if len(ws) == 0 {
 		return out, fmt.Errorf("%w: %w", ErrNothing, errors.Join(left...))
@@ -89,6 +90,10 @@ func (o Recorded) Run(ctx context.Context, d train.Dataset) (RecordedReport, err
 			study, err := train.FitAll(ctx, cut.Learn(d, o.DayAhead.Learn), p, asked, o.progress(fmt.Sprintf("fit until %s", cut.To)))
 			if err != nil {
 				return out, err
+			}
+			for _, f := range study.Fitted { // all learnt from the same rows
+				o.tell("preparation: %s", f.Report.Preparation)
+				break
 			}
 			o.tell("fitted on %d points before %s in %s", study.Points, cut.To, time.Since(began).Round(time.Second))
 			o.tell("on the %d days before, by weights of other weeks: %s; selected: %s", int(cut.To.Sub(study.Cut)/day), losses(study.Loss), study.Selected)

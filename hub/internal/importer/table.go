@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -26,6 +27,13 @@ type Table struct {
 	Meters     []Meter // by name
 	Rows       int
 	Missing    int // rows without a value
+	Unusable   []Unusable
+}
+
+// Unusable is a row whose value is a number that no interval can have.
+type Unusable struct {
+	Line int
+	Text string // the value, as written
 }
 
 // Meter is the rows of one meter that have a value, in time order.
@@ -44,15 +52,21 @@ type Row struct {
 var units = map[string]int{"kwh": 6, "wh": 3, "power_w": 3}
 
 // ReadTable reads a table, gzipped or not. An error names the line and what would be right.
-func ReadTable(r io.Reader) (*Table, error) {
-	t, err := readTable(r)
+func ReadTable(r io.Reader) (*Table, error) { return read(r, false) }
+
+// ReadRecording reads a table as ReadTable does, but takes a value that is a number and none an interval can have (negative, not finite,
+// over 1e9) as missing and lists it in Unusable: one of them should not cost the whole recording.
+func ReadRecording(r io.Reader) (*Table, error) { return read(r, true) }
+
+func read(r io.Reader, lenient bool) (*Table, error) {
+	t, err := readTable(r, lenient)
 	if err != nil {
 		return nil, fmt.Errorf("read table: %w", err)
 	}
 	return t, nil
 }
 
-func readTable(r io.Reader) (*Table, error) {
+func readTable(r io.Reader, lenient bool) (*Table, error) {
 	b := bufio.NewReaderSize(r, 1<<16)
 	if magic, err := b.Peek(2); err == nil && bytes.Equal(magic, []byte{0x1f, 0x8b}) {
 		z, err := gzip.NewReader(b)
@@ -108,6 +122,11 @@ func readTable(r io.Reader) (*Table, error) {
 		}
 		v, err := topic.ParseDecimal([]byte(rec[c.value]), c.exp)
 		if err != nil || v < 0 || v > 1_000_000_000_000_000 {
+			if _, not := strconv.ParseFloat(rec[c.value], 64); lenient && (not == nil || errors.Is(not, strconv.ErrRange)) {
+				t.Missing++
+				t.Unusable = append(t.Unusable, Unusable{line, strings.Clone(rec[c.value])})
+				continue
+			}
 			return nil, fmt.Errorf("line %d: %s %q: want a number from 0 to 1e9, or nothing", line, c.unit, rec[c.value])
 		}
 		m.Rows = append(m.Rows, Row{meter.MillisOf(at), v})
@@ -168,6 +187,9 @@ func resolution(starts map[string][]meter.Millis) (time.Duration, error) {
 				shortest = d
 			}
 		}
+	}
+	if shortest == 0 {
+		return 0, errors.New("no meter has rows at two instants: want two at least, whose distance is the resolution")
 	}
 	r := time.Duration(shortest) * time.Millisecond
 	if err := (interval.Options{Resolution: r}).Check(); err != nil {

@@ -3,8 +3,8 @@
 // It knows the columns of the three files and turns them into histories; readings go through package importer, so that a
 // table is read alike whether it goes to the database or not. It must not know the database.
 //
-// Invariants: nothing is guessed: an interval without a row or a value is missing; what cannot be read is an error that
-// names file, line and what would be right.
+// Invariants: nothing is guessed: an interval without a row or a value is missing, and so is one whose value no interval can have,
+// which is counted and named; what cannot be read is an error that names file, line and what would be right.
 package recording
 
 import (
@@ -37,7 +37,9 @@ type Files struct {
 type Notes struct {
 	Resolution  time.Duration
 	Rows        int
-	Missing     int      // rows without a value
+	Missing     int      // rows without a value, the unusable ones included
+	Unusable    int      // rows whose value is a number that no interval can have: negative, not finite, over 1e9; taken as missing
+	Lines       []string // the first of those, as file:line: "value"
 	Repeated    int      // rows for an interval that has one already; the last counts
 	Left        []string // meters without a single value
 	Unnamed     []string // meters that the file of meters does not name
@@ -64,7 +66,10 @@ func Read(f Files) (train.Dataset, Notes, error) {
 	if err != nil {
 		return d, n, err
 	}
-	n.Resolution, n.Rows, n.Missing = t.Resolution, t.Rows, t.Missing
+	n.Resolution, n.Rows, n.Missing, n.Unusable = t.Resolution, t.Rows, t.Missing, len(t.Unusable)
+	for _, u := range t.Unusable[:min(len(t.Unusable), 5)] {
+		n.Lines = append(n.Lines, fmt.Sprintf("%s:%d: %q", f.Readings, u.Line, u.Text))
+	}
 	for _, m := range t.Meters {
 		h, repeated, err := history(m, t.Resolution, f.Zone)
 		if err != nil {
@@ -105,7 +110,7 @@ func readings(path string) (*importer.Table, error) {
 		return nil, err
 	}
 	defer file.Close()
-	t, err := importer.ReadTable(file)
+	t, err := importer.ReadRecording(file)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}

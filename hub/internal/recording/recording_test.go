@@ -100,3 +100,21 @@ func TestReadNamesWhatIsWrong(t *testing.T) {
 		})
 	}
 }
+
+// TestAValueThatCannotBeCostsItsRow: the recording is read all the same, and the lines are named.
+func TestAValueThatCannotBeCostsItsRow(t *testing.T) {
+	path := write(t, "r.csv", readings+"C,2024-05-17T00:00:00Z,-1\nC,2024-05-17T01:00:00Z,NaN\nC,2024-05-17T02:00:00Z,+Inf\nC,2024-05-17T03:00:00Z,1e300\nC,2024-05-17T04:00:00Z,5\n")
+	d, notes, err := recording.Read(recording.Files{Readings: path, Zone: time.UTC})
+	if err != nil || len(d.Points) != 3 || notes.Unusable != 4 || notes.Missing != 5 || len(notes.Lines) != 4 || notes.Lines[0] != path+`:7: "-1"` {
+		t.Fatalf("%+v, %v", notes, err)
+	}
+	if e := d.Points[2].History.Energy; len(e) != 1 || e[0] != 5000 {
+		t.Errorf("energies %v", e)
+	}
+	if _, _, err := recording.Read(recording.Files{Readings: write(t, "r.csv", readings+"C,2024-05-17T00:00:00Z,much\n"), Zone: time.UTC}); err == nil || !strings.Contains(err.Error(), `line 7: kwh "much"`) {
+		t.Errorf("text: %v", err)
+	}
+	if _, _, err := recording.Read(recording.Files{Readings: write(t, "r.csv", "meter_id,timestamp,kwh\nA,2024-05-17T00:00:00Z,1\n"), Zone: time.UTC}); err == nil || !strings.Contains(err.Error(), "want two at least") {
+		t.Errorf("one interval: %v", err)
+	}
+}

@@ -1,6 +1,7 @@
 package train
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"time"
@@ -42,6 +43,33 @@ type Preparation struct {
 	EmptyPoints    int `json:"empty_points"`    // without a known value
 	ConstantPoints int `json:"constant_points"` // with one value only; learnt from
 	StoppedPoints  int `json:"stopped_points"`  // without a known value in the last four weeks of the data; learnt from
+}
+
+// String lists what was met, by rule, for people.
+func (c Preparation) String() string {
+	out := fmt.Sprintf("%d intervals", c.Intervals)
+	for _, r := range []struct {
+		rule string
+		n    int
+	}{
+		{"missing", c.Missing},
+		{"recovered", c.Recovered},
+		{"unmeasured", c.Unmeasured},
+		{"infinite", c.Infinite},
+		{"duplicated", c.Duplicated},
+		{"negative", c.Negative},
+		{"stuck", c.Stuck},
+		{"outlying", c.Outlying},
+		{"jumped", c.Jumped},
+		{"empty points", c.EmptyPoints},
+		{"constant points", c.ConstantPoints},
+		{"stopped points", c.StoppedPoints},
+	} {
+		if r.n > 0 {
+			out += fmt.Sprintf(", %d %s", r.n, r.rule)
+		}
+	}
+	return out
 }
 
 // Loaded counts what a loader met of one point before it became a history.
