@@ -528,3 +528,18 @@ func BenchmarkPredict1Row(b *testing.B) {
 		i = (i + 1) % 48
 	}
 }
+
+// BenchmarkFamilies asks what a forecast of two days costs with the golden model of each family.
+func BenchmarkFamilies(b *testing.B) {
+	for _, f := range families {
+		b.Run(f, func(b *testing.B) {
+			a := made(b, f, 1)
+			rows, out := someRows(rand.New(rand.NewPCG(1, 1)), a.Spec.Len(), 48), make([]float64, 3*48)
+			m := model.ForPoint(a.Model, "school energy-import")
+			b.ReportAllocs()
+			for b.Loop() {
+				m.Predict(rows, 48, out)
+			}
+		})
+	}
+}
