@@ -16,7 +16,7 @@ import (
 //	recovered    the energy is real, its timing guessed     the same (feature.NewHistory): billed, not learnt from
 //	unmeasured   suspect or estimated                       the same
 //	duplicated   a second value for one interval            the later one counts
-//	infinite     not a finite number                        taken as missing, also by features
+//	infinite     not a finite number, or over 1e19 Wh       taken as missing, also by features
 //	negative     below zero: no register goes that way      no target
 //	stuck        the same value, not zero, for three days   no target, unless the point often has that value
 //	             or longer
@@ -98,6 +98,7 @@ const (
 	outlyingBy   = 20.0
 	leastToJudge = 500 // known values, for the percentiles to mean something
 	mostInScales = 1e6
+	mostEnergy   = 1e19 // Wh: more than an agent or the store can hold, so what is beyond is as good as infinite
 )
 
 // prepared is the history of one point, ready to be learnt from.
@@ -118,7 +119,7 @@ func prepare(h feature.History, loaded Loaded, c *Preparation) prepared {
 	c.Intervals += len(h.Energy)
 	known := make([]float64, 0, len(h.Energy))
 	for i, v := range h.Energy {
-		if math.IsInf(v, 0) {
+		if math.Abs(v) > mostEnergy {
 			if &p.history.Energy[0] == &h.Energy[0] {
 				p.history.Energy = slices.Clone(h.Energy)
 			}
