@@ -48,14 +48,14 @@ func TestBadHistoriesInEveryFamily(t *testing.T) {
 		{"a point that stops", false, func(h *feature.History) { h.Energy = h.Energy[:len(h.Energy)/2] }, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			d := town(2, 45, time.Hour)
+			d := town(3, 60, time.Hour)
 			for i := range d.Points {
 				if i == 0 || c.all {
 					c.spoil(&d.Points[i].History)
 				}
 			}
 			for _, family := range families {
-				p := train.Params{Family: family, Members: []string{model.FamilyLinear, model.FamilySeasonal}, MaxRows: 900, Trees: gbdt.Defaults(), LSTM: lstm.Defaults()}
+				p := train.Params{Family: family, Members: []string{model.FamilyLinear, model.FamilySeasonal}, MaxRows: 1500, Trees: gbdt.Defaults(), LSTM: lstm.Defaults()}
 				p.Trees.Trees, p.LSTM.Epochs = 8, 1
 				p.Boosted, p.Quantiles = p.Trees, p.Trees
 				a, _, err := train.Fit(t.Context(), d, p, nil)
