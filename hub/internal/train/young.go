@@ -24,7 +24,7 @@ func youngAge(rng *rand.Rand) time.Duration {
 	return time.Duration(1+rng.IntN(7)+rng.IntN(7)) * 24 * time.Hour
 }
 
-// youngFamilies are those that are fitted to young points apart. Family weeks has lines of its own for them; others gained little.
+// youngFamilies are those that are fitted to young points apart. Family weeks has lines of its own for them; forests and networks were not tried.
 var youngFamilies = []string{model.FamilyLinear, model.FamilyBoosted, model.FamilyGBDT}
 
 // youngOf returns those of some families that are fitted to young points as well.
