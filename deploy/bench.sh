@@ -33,6 +33,9 @@ if section codec 'codecs: payloads of 100 readings, the interval fold'; then
   bench shared 'BenchmarkDecode100|BenchmarkEncode100' 1s ./topic
   bench shared BenchmarkAdd 1s ./interval
 fi
+if section rest 'REST: requests a second and p99 at 32 and 256 connections, beside a handler that does nothing; needs wrk'; then
+  bench hub BenchmarkREST 1x ./internal/api
+fi
 if section agent 'the agent as a process'; then
   bin/fluxora-bench
 fi

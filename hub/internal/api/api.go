@@ -75,6 +75,10 @@ func New(o Options) http.Handler {
 		w.Header().Set("Content-Type", "application/openapi+json")
 		_, _ = w.Write(document)
 	}))
+	r.handle(access.Open(), "GET /{$}", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { // as the first interface has it
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte(`{"message":"Fluxora API","version":"` + o.Version + `","docs":"/docs"}` + "\n"))
+	}))
 	for path, page := range docpage.Handlers() {
 		r.handle(access.Open(), "GET "+path, page)
 	}

@@ -339,7 +339,7 @@ func TestNobodyGetsInByDefault(t *testing.T) {
 	srv := serve(t, s, nil)
 	for _, path := range []string{
 		"/v1/sites", "/v1/points", "/v1/points/" + v.point.String() + "/intervals", "/v1/points/" + v.point.String() + "/forecast",
-		"/v1/models", "/v1/models/x", "/v1/runs", "/v1/runs/x", "/v1/agents", "/metrics", "/", "/nothing", "//healthz", "/healthz/x", "/./healthz",
+		"/v1/models", "/v1/models/x", "/v1/runs", "/v1/runs/x", "/v1/agents", "/metrics", "/nothing", "//healthz", "/healthz/x", "/./healthz",
 	} {
 		for name, header := range map[string]string{
 			"none": "", "wrong": "Bearer flx_wrong", "other scheme": "Basic " + v.token, "empty": "Bearer ",
@@ -354,7 +354,7 @@ func TestNobodyGetsInByDefault(t *testing.T) {
 			}
 		}
 	}
-	for _, path := range []string{"/healthz", "/readyz", "/openapi.json"} {
+	for _, path := range []string{"/", "/health", "/health/", "/healthz", "/readyz", "/openapi.json"} {
 		if a := ask(t, srv, "", path); a.status != http.StatusOK {
 			t.Errorf("GET %s: %d, want 200 for everybody", path, a.status)
 		}

@@ -43,17 +43,45 @@ func (s *server) registerHealth(r *routes) {
 		Responses: map[string]*huma.Response{"503": {Description: "Not ready; the body says which part is not"}},
 	},
 		func(ctx context.Context, _ *struct{}) (*readinessAnswer, error) {
-			ctx, cancel := context.WithTimeout(ctx, readyWithin)
-			defer cancel()
-			out := &readinessAnswer{Status: http.StatusOK, Body: Readiness{Status: "ready", Checks: map[string]string{}}}
-			for _, c := range s.ready {
-				out.Body.Checks[c.Name] = "ok"
-				if err := c.Ok(ctx); err != nil {
-					s.log.WarnContext(ctx, "not ready", "check", c.Name, "error", err)
-					out.Body.Checks[c.Name] = "not reachable"
-					out.Body.Status, out.Status, out.RetryAfter = "unready", http.StatusServiceUnavailable, strconv.Itoa(retrySeconds)
-				}
+			checks, ok := s.checks(ctx)
+			out := &readinessAnswer{Status: http.StatusOK, Body: Readiness{Status: "ready", Checks: checks}}
+			if !ok {
+				out.Body.Status, out.Status, out.RetryAfter = "unready", http.StatusServiceUnavailable, strconv.Itoa(retrySeconds)
 			}
 			return out, nil
 		})
+	register(r, access.Open(), huma.Operation{OperationID: "health", Method: http.MethodGet, Path: "/health", Summary: "Whether all of the hub works, for clients of the first interface"}, s.health)
+}
+
+// Overall is the answer to "how are you" as clients of the first interface ask it.
+type Overall struct {
+	Status string            `json:"status" enum:"ok,degraded" doc:"degraded: the process answers and a part of it does not work"`
+	Checks map[string]string `json:"checks" doc:"each part with ok or what is wrong with it"`
+}
+
+type overallAnswer struct{ Body Overall }
+
+// health answers 200 in any case: clients read the status in the body, and probes ask /readyz.
+func (s *server) health(ctx context.Context, _ *struct{}) (*overallAnswer, error) {
+	checks, ok := s.checks(ctx)
+	out := &overallAnswer{Overall{Status: "ok", Checks: checks}}
+	if !ok {
+		out.Body.Status = "degraded"
+	}
+	return out, nil
+}
+
+// checks asks all parts, within readyWithin, and reports whether all work.
+func (s *server) checks(ctx context.Context) (parts map[string]string, ok bool) {
+	ctx, cancel := context.WithTimeout(ctx, readyWithin)
+	defer cancel()
+	parts, ok = map[string]string{}, true
+	for _, c := range s.ready {
+		parts[c.Name] = "ok"
+		if err := c.Ok(ctx); err != nil {
+			s.log.WarnContext(ctx, "not ready", "check", c.Name, "error", err)
+			parts[c.Name], ok = "not reachable", false
+		}
+	}
+	return parts, ok
 }
