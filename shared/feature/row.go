@@ -55,27 +55,6 @@ func (b *Builder) Row(step int, dst []float32) {
 	}
 }
 
-// RowBeyond is Row for steps that may lie beyond the longest one that a model has learnt: those get the lead of the same time of
-// day on the last day that it has.
-func (b *Builder) RowBeyond(step, longest int, dst []float32) {
-	b.Row(step, dst)
-	if step <= longest {
-		return
-	}
-	day := int(24 * time.Hour / b.h.Resolution)
-	if step -= (step - longest + day - 1) / day * day; step < 1 {
-		step = longest
-	}
-	for c := range b.spec.ops {
-		switch b.spec.ops[c].kind {
-		case lead:
-			dst[c] = float32(float64(time.Duration(step-1)*b.h.Resolution) / float64(time.Hour))
-		case stepAhead:
-			dst[c] = float32(step)
-		}
-	}
-}
-
 // ofEnergy returns a feature of the energy before the origin that belongs to the target.
 func (b *Builder) ofEnergy(o *op, t *target, step int) float32 {
 	v := math.NaN()

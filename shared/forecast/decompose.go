@@ -33,7 +33,7 @@ type PartsOfStep struct {
 // Decompose says what the parts of an artifact's additive model add up to, of which Make forecasts. The error wraps ErrNoParts when it
 // has none.
 func (m *Maker) Decompose(h feature.History, point string, register meter.Register, origin meter.Millis, horizon int, art *model.Artifact) (Decomposition, error) {
-	if _, err := m.fill(h, origin, horizon, art); err != nil {
+	if _, err := m.fill(h, PointName(PointAt(m.Site, point), register), origin, horizon, art); err != nil {
 		return Decomposition{}, err
 	}
 	d := Decomposition{Point: point, Register: register, Origin: origin, Resolution: h.Resolution, Model: art.ID, Steps: make([]PartsOfStep, horizon)}

@@ -41,9 +41,8 @@ func Make(h feature.History, point string, register meter.Register, origin meter
 // Make forecasts horizon intervals from origin on with an artifact. Nothing of h at or after origin is read. Levels nil
 // means the artifact's own; others are interpolated, or reckoned from its outermost.
 //
-// Where the newest readings are missing, the rows are those of the last instant of which everything is known, with as much longer
-// leads, so that what they say of the past is old rather than missing; and the intervals are as much wider as
-// the model's training has found them to have to be.
+// Where the newest readings are missing, what the model itself makes of those hours stands in for them, and the intervals are as
+// much wider as its training has found them to have to be.
 func (m *Maker) Make(h feature.History, point string, register meter.Register, origin meter.Millis, horizon int,
 	art *model.Artifact, rung Rung, levels []float64, now meter.Millis,
 ) (Forecast, error) {
@@ -52,13 +51,14 @@ func (m *Maker) Make(h feature.History, point string, register meter.Register, o
 		f.Levels = append([]float64(nil), art.Levels...)
 	}
 	var err error
-	if f.Stale, err = m.fill(h, origin, horizon, art); err != nil {
+	name := PointName(PointAt(m.Site, point), register)
+	if f.Stale, err = m.fill(h, name, origin, horizon, art); err != nil {
 		return Forecast{}, err
 	}
 	b, n := m.builder, len(art.Levels)
-	f.Completeness = b.Completeness() * (1 - float64(f.Stale)/float64(feature.ScaleWindow))
+	f.Completeness = max(0, b.Completeness()-float64(f.Stale)/float64(feature.ScaleWindow))
 	m.out = grow(m.out, horizon*n)
-	model.ForPoint(art.Model, PointName(PointAt(m.Site, point), register)).Predict(m.rows, horizon, m.out)
+	model.ForPoint(art.Model, name).Predict(m.rows, horizon, m.out)
 	f.Values = make([]float64, 0, horizon*len(f.Levels))
 	for s := range horizon {
 		if f.Values, err = appendLevels(f.Values, f.Levels, art.Levels, m.out[s*n:(s+1)*n], b.Scale()); err != nil {
@@ -70,7 +70,7 @@ func (m *Maker) Make(h feature.History, point string, register meter.Register, o
 }
 
 // fill computes the rows of a forecast, and returns how long before the origin the newest known interval ended.
-func (m *Maker) fill(h feature.History, origin meter.Millis, horizon int, art *model.Artifact) (stale time.Duration, err error) {
+func (m *Maker) fill(h feature.History, name string, origin meter.Millis, horizon int, art *model.Artifact) (stale time.Duration, err error) {
 	if err := checkHorizon(horizon); err != nil {
 		return 0, err
 	}
@@ -83,23 +83,53 @@ func (m *Maker) fill(h feature.History, origin meter.Millis, horizon int, art *m
 	if hash := art.Spec.Hash(); m.builder == nil || m.spec != hash {
 		m.builder, m.spec = feature.NewBuilder(art.Spec), hash
 	}
-	b := m.builder
 	if err := h.Check(); err != nil {
 		return 0, err
 	}
-	stale = staleness(h, origin)
-	if err := b.Reset(h, origin.Add(-stale)); err != nil {
-		return 0, err
+	if stale = staleness(h, origin); stale > 0 {
+		if h, err = m.bridge(h, name, origin.Add(-stale), origin, art); err != nil {
+			return 0, err
+		}
+	}
+	return stale, m.rowsFrom(h, origin, horizon, art)
+}
+
+// rowsFrom computes the rows of so many steps from an origin on.
+func (m *Maker) rowsFrom(h feature.History, origin meter.Millis, horizon int, art *model.Artifact) error {
+	b := m.builder
+	if err := b.Reset(h, origin); err != nil {
+		return err
 	}
 	if err := enough(b.Known(), h.Resolution); err != nil {
-		return 0, err
+		return err
 	}
 	width := art.Spec.Len()
 	m.rows = grow(m.rows, horizon*width)
 	for s := range horizon {
-		b.RowBeyond(s+1+int(stale/h.Resolution), int(art.Horizon/h.Resolution), m.rows[s*width:(s+1)*width])
+		b.Row(s+1, m.rows[s*width:(s+1)*width])
 	}
-	return stale, nil
+	return nil
+}
+
+// bridge returns h with what the model makes of the time from one instant to another, of which nothing is known: a day after
+// the other, each from what stands in for the days before.
+func (m *Maker) bridge(h feature.History, name string, from, to meter.Millis, art *model.Artifact) (feature.History, error) {
+	h = h.Before(from)
+	h.Energy = append(make([]float64, 0, len(h.Energy)+int(to.Sub(from)/h.Resolution)), h.Energy...)
+	n, middle := len(art.Levels), model.Middle(art.Levels)
+	for from < to {
+		steps := int(min(24*time.Hour, art.Horizon, to.Sub(from)) / h.Resolution)
+		if err := m.rowsFrom(h, from, steps, art); err != nil {
+			return h, err
+		}
+		m.out = grow(m.out, steps*n)
+		model.ForPoint(art.Model, name).Predict(m.rows, steps, m.out)
+		for s := range steps {
+			h.Energy = append(h.Energy, max(0, float64(m.out[s*n+middle]*m.builder.Scale())))
+		}
+		from = from.Add(time.Duration(steps) * h.Resolution)
+	}
+	return h, nil
 }
 
 // staleness returns how long before the origin the newest known interval ended, 0 when nothing of the last four weeks is known.

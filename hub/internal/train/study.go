@@ -190,7 +190,7 @@ func (t *table) artifact(p Params, m model.Model) *model.Artifact {
 		Family: family, Spec: p.Spec, Levels: p.Levels, Resolution: t.resolution, Horizon: p.Horizon,
 		TrainedFrom: t.from, TrainedTo: t.to, Points: t.points, Rows: len(t.fit) + len(t.held), Model: m,
 	}
-	a.Growth = t.aged.growth(m)
+	a.Growth = growthOf(a, t.aged)
 	a.AddVectors(t.rows, t.len(), 32)
 	return a
 }

@@ -43,7 +43,7 @@ type table struct {
 	origin     []meter.Millis
 	end        []meter.Millis // of the target's interval, by row
 	point      []int32        // number of the point in the dataset, by row
-	aged       aged           // rows to tell by how much intervals grow where readings are missing
+	aged       []aged         // origins that tell by how much intervals grow where readings are missing
 	names      []string       // of the points in the dataset, as package forecast calls them
 }
 
@@ -139,7 +139,7 @@ func newTable(ctx context.Context, d Dataset, p Params) (*table, error) {
 	}
 	t.skipped = len(d.Points) - t.points
 	t.met.StoppedPoints = d.stopped()
-	t.aged = newAged(t.ready, t.trialCut(p), t.to, p)
+	t.aged = agedFrom(d, t.trialCut(p), t.to, p)
 	return t.before(t.to, p)
 }
 
