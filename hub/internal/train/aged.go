@@ -19,7 +19,7 @@ import (
 const (
 	agedOrigins  = 160
 	agedMargin   = 0.25 // of misses that are spared when readings are missing: what comes then, a few weeks tell less well
-	leastAged    = 200 // hours from which growth can be told
+	leastAged    = 200  // hours from which growth can be told
 	agedSaltSeed = 0x61676564
 	mostWider    = 5.0 // beyond, a model is of no use
 )
