@@ -135,12 +135,11 @@ func requestsOfATenant(t *testing.T, s *store.Store, own bool) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := tx.Exec(t.Context(), sql); err == nil {
-			err = tx.Commit(t.Context())
-		} else {
-			err = tx.Rollback(t.Context())
+		end := tx.Commit
+		if _, err := tx.Exec(t.Context(), sql); err != nil {
+			end = tx.Rollback
 		}
-		if err != nil {
+		if err := end(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
