@@ -41,9 +41,9 @@ func Root(share float64) float64 {
 // unroot is the inverse of Root; what no share has a root of is 0.
 func unroot(z float64) float64 {
 	z = min(max(z, 0), 8)
-	z *= z
-	z *= z
-	z *= z
+	z = float64(z * z)
+	z = float64(z * z)
+	z = float64(z * z) // the conversion forbids a fused multiply-add
 	return max(z-rootFloor, 0)
 }
 
