@@ -86,6 +86,9 @@ func (m *Maker) fill(h feature.History, name string, origin meter.Millis, horizo
 	if err := h.Check(); err != nil {
 		return 0, err
 	}
+	if origin.Floor(h.Resolution) != origin { // a bridge to it would have no end
+		return 0, fmt.Errorf("origin %s: want a boundary of %s", origin, h.Resolution)
+	}
 	if stale = staleness(h, origin); stale > 0 {
 		if h, err = m.bridge(h, name, origin.Add(-stale), origin, art); err != nil {
 			return 0, err

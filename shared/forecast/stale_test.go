@@ -44,6 +44,9 @@ func TestForecastWithoutTheNewestReadings(t *testing.T) {
 			t.Fatalf("value %d: %v, with what was forecast in place of readings %v", i, late.Values[i], told.Values[i])
 		}
 	}
+	if _, err := forecast.Make(h, "p", meter.EnergyImport, end.Add(90*time.Minute), 48, art, forecast.Active, nil, 0); err == nil {
+		t.Error("an origin within an interval is forecast from")
+	}
 	week := forecastFrom(end.Add(7*24*time.Hour), 48)
 	art.Growth = []float64{1.5, 2, 3}
 	wide := forecastFrom(end.Add(7*24*time.Hour), 48)

@@ -87,7 +87,7 @@ func newTable(ctx context.Context, d Dataset, p Params) (*table, error) {
 	}
 	o := originsFor(p, t.resolution, total)
 	if len(p.young) > 0 {
-		o.young = min(1, float64(youngRows)/float64(p.MaxRows))
+		o.young = youngShare
 	}
 
 	parts := make([]part, len(d.Points))

@@ -16,8 +16,8 @@ import (
 // from young points alone, that is from the origins of all points, each seen as if the point had been installed days before;
 // how much they count for which length of history its weights say.
 
-// youngRows is how many rows of young points are wanted; they come on top of Params.MaxRows.
-const youngRows = 60_000
+// youngShare is the rows of young points that are wanted, as a share of Params.MaxRows; they come on top of those.
+const youngShare = 0.4
 
 // youngAge draws how much history a young point has: 1 to 13 days, a week most often.
 func youngAge(rng *rand.Rand) time.Duration {
