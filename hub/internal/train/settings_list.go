@@ -31,7 +31,7 @@ func settings() []Setting {
 		levels(),
 		duration("horizon", "how far ahead is predicted", time.Hour, 7*24*time.Hour, func(p *Params) *time.Duration { return &p.Horizon }),
 		duration("hold_out", "latest part of the history that quantiles are calibrated on, a quarter at most", 24*time.Hour, 400*24*time.Hour, func(p *Params) *time.Duration { return &p.HoldOut }),
-		whole("rows", "rows that are learnt from, at most", 1000, 10_000_000, func(p *Params) *int { return &p.MaxRows }),
+		whole("rows", "rows that are learnt from, at most; an ensemble learns from 0.4 of that more, of young points", 1000, 10_000_000, func(p *Params) *int { return &p.MaxRows }),
 		whole("seed", "of random draws", 1, 1<<31-1, func(p *Params) *uint64 { return &p.Seed }),
 		list("categories", "features that boosted trees take as names without order", "features of the spec that are whole numbers from 0 to 254, with commas, as weekday,kind", func(p *Params) *[]string { return &p.Categories }, checkCategories),
 		list("monotone", "features with which forecasts of families gbdt and quantiles must not fall (+) or not rise (-)", "features of the spec after a sign, with commas, as -temperature,+radiation", func(p *Params) *[]string { return &p.Monotone }, func(words []string) error {
