@@ -82,7 +82,7 @@ func open(t testing.TB) world {
 func (w world) work(t testing.TB, l jobs.Learner) (stop func()) {
 	t.Helper()
 	trainer, err := jobs.NewTrainer(jobs.TrainerOptions{
-		Store: w.store, Pool: w.store.Pool(), Registry: w.registry, Learner: l, Timeout: time.Minute,
+		Store: w.store, Pool: w.store.Pool(), Registry: w.registry, Learner: l, Timeout: 10 * time.Minute, // the race detector is slow
 		Beat: 20 * time.Millisecond, Retry: time.Millisecond, Log: slog.New(slog.DiscardHandler), Now: time.Now,
 	})
 	if err != nil {
