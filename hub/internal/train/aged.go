@@ -22,6 +22,7 @@ const (
 	leastAged    = 200  // hours from which growth can be told
 	agedSaltSeed = 0x61676564
 	mostWider    = 5.0 // beyond, a model is of no use
+	mostMissed   = 1e9 // breadths: what a miss of an interval without breadth counts
 )
 
 // aged is an origin at which a forecast can be made and held against what happened.
@@ -73,7 +74,7 @@ func growthOf(art *model.Artifact, from []aged) model.Growth {
 				if e < 0 {
 					breadth = f.At(s, middle) - f.At(s, 0)
 				}
-				if r := math.Abs(e) / breadth; r == r {
+				if r := min(mostMissed, math.Abs(e)/breadth); r == r { // no breadth and no error says nothing
 					ratios = append(ratios, r)
 				}
 			}
@@ -86,7 +87,7 @@ func growthOf(art *model.Artifact, from []aged) model.Growth {
 		if i > 0 {
 			nominal += agedMargin * (1 - nominal)
 		}
-		q := min(1e9, stat.Quantile(nominal, stat.LinInterp, ratios, nil))
+		q := stat.Quantile(nominal, stat.LinInterp, ratios, nil)
 		if i == 0 {
 			fresh = max(q, 1e-6)
 			continue
